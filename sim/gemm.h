@@ -1,0 +1,57 @@
+// Matrix products as a matrix unit computes them: every output is one chain of instructions over
+// increasing k, bit for bit.
+#ifndef LOSTBITS_SIM_GEMM_H_
+#define LOSTBITS_SIM_GEMM_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "fp8/format.h"
+#include "sim/arch.h"
+#include "sim/view.h"
+
+namespace lostbits::sim {
+
+/// A borrowed matrix of codes. An element takes 1, 2 or 4 bytes: the format's storage bits rounded
+/// up to a power of two (FP4 and FP6 one byte each, TF32 four). stride counts elements.
+struct CodeView {
+  const void* data = nullptr;
+  fp8::Format format = fp8::kE4M3FN;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t stride = 0;
+
+  uint32_t operator()(int64_t r, int64_t c) const;
+};
+
+/// The right operand of a product, K x N, packed once for use with many left operands.
+class PackedB {
+ public:
+  PackedB();
+  ~PackedB();
+  PackedB(PackedB&&) noexcept;
+  PackedB& operator=(PackedB&&) noexcept;
+
+  /// Packs b (K x N). Reuses this object's memory. b is not referenced afterwards.
+  void Pack(const AccumSpec& spec, CodeView b);
+  /// Packs the transpose of bt (N x K): the layout of torch._scaled_mm and of attention's keys.
+  void PackTransposed(const AccumSpec& spec, CodeView bt);
+
+  int64_t k() const;
+  int64_t n() const;
+
+ private:
+  friend void MultiplyAccumulate(const AccumSpec&, CodeView, const PackedB&, MatrixView<uint32_t>);
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// c[i][j] <- DotChain(a[i][:], b[:][j], c[i][j]): K / spec.k instructions over increasing k, the
+/// last one zero-padded. a is M x K, c is M x N words of spec.acc (FP32, or FP16 in the low half).
+/// c must not alias a. Serial: callers run threads over outputs.
+void MultiplyAccumulate(const AccumSpec& spec, CodeView a, const PackedB& b,
+                        MatrixView<uint32_t> c);
+
+}  // namespace lostbits::sim
+
+#endif  // LOSTBITS_SIM_GEMM_H_
