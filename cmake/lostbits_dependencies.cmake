@@ -23,16 +23,16 @@ if(NOT Boost_FOUND)
 endif()
 
 if(LOSTBITS_BUILD_CLI OR LOSTBITS_BUILD_TESTS)
-  FetchContent_Declare(fmt FIND_PACKAGE_ARGS 9
-    URL https://github.com/fmtlib/fmt/archive/refs/tags/9.1.0.tar.gz)
-  FetchContent_Declare(nlohmann_json FIND_PACKAGE_ARGS 3.11
-    URL https://github.com/nlohmann/json/releases/download/v3.11.2/json.tar.xz)
-  FetchContent_Declare(CLI11 FIND_PACKAGE_ARGS 2.1
-    URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.1.2.tar.gz)
+  FetchContent_Declare(fmt URL https://github.com/fmtlib/fmt/archive/refs/tags/9.1.0.tar.gz
+    FIND_PACKAGE_ARGS 9)
+  FetchContent_Declare(nlohmann_json URL https://github.com/nlohmann/json/releases/download/v3.11.2/json.tar.xz
+    FIND_PACKAGE_ARGS 3.11)
+  FetchContent_Declare(CLI11 URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.1.2.tar.gz
+    FIND_PACKAGE_ARGS 2.1)
   FetchContent_MakeAvailable(fmt nlohmann_json CLI11)
 endif()
 if(LOSTBITS_BUILD_TESTS)
-  FetchContent_Declare(GTest FIND_PACKAGE_ARGS 1.12
-    URL https://github.com/google/googletest/archive/refs/tags/release-1.12.1.tar.gz)
+  FetchContent_Declare(GTest URL https://github.com/google/googletest/archive/refs/tags/release-1.12.1.tar.gz
+    FIND_PACKAGE_ARGS 1.12)
   FetchContent_MakeAvailable(GTest)
 endif()
