@@ -1,0 +1,48 @@
+// A small deterministic random source: the same seed gives the same numbers on every platform and
+// standard library (std:: distributions do not).
+#ifndef LOSTBITS_TESTS_SUPPORT_RANDOM_H_
+#define LOSTBITS_TESTS_SUPPORT_RANDOM_H_
+
+#include <cstdint>
+
+namespace lostbits::test {
+
+/// SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA
+/// 2014, figure 17 (constants of the mix named there mix64variant13).
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  /// A stream of its own for every (seed, index): cases can be repeated one by one.
+  Random(uint64_t seed, uint64_t index) : state_(Random(seed + index * kGamma).Next()) {}
+
+  uint64_t Next() {
+    state_ += kGamma;
+    uint64_t z = state_;
+    z = (z ^ (z >> 30)) * 0xbf58'476d'1ce4'e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d0'49bb'1331'11ebu;
+    return z ^ (z >> 31);
+  }
+  /// Uniform in [0, n), n > 0. Biased by less than n / 2^32.
+  uint32_t Below(uint32_t n) { return static_cast<uint32_t>((Next() >> 32) * n >> 32); }
+  /// Uniform in [low, high].
+  int Between(int low, int high) {
+    return low + static_cast<int>(Below(static_cast<uint32_t>(high - low) + 1));
+  }
+  bool OneIn(uint32_t n) { return Below(n) == 0; }
+  /// Uniform in [0, 1), a multiple of 2^-53.
+  double Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
+  /// Nearly N(0, 1): twelve uniforms less 6 (Irwin-Hall), so no libm decides a bit. |x| < 6.
+  double Normal() {
+    double sum = -6;
+    for (int i = 0; i < 12; ++i) sum += Uniform();
+    return sum;
+  }
+
+ private:
+  static constexpr uint64_t kGamma = 0x9e37'79b9'7f4a'7c15u;
+  uint64_t state_;
+};
+
+}  // namespace lostbits::test
+
+#endif  // LOSTBITS_TESTS_SUPPORT_RANDOM_H_
