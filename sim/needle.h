@@ -1,0 +1,83 @@
+// The main job: does one weakly attended key survive a long FP8 attention?
+//
+// A haystack of N keys carries N values V = mu * s + codeword, where s is a fixed sign per channel
+// (the common mode that real V tensors have and N(0, 1) tensors lack) and each key's codeword is one
+// of 64 random +-1 vectors. A query asks for one planted key, the needle, whose logit is set so that
+// its softmax weight is w; all other logits are close to N(0, 1). The attention output is read out
+// by a matched filter: the codeword that correlates best with the output less its expected mean.
+// Retrieval is the share of queries whose needle is read out; guessing gives 1/64.
+//
+// Why it can fail: a Hopper FP8 accumulator keeps 13 fraction bits. Once the running sum of equal
+// terms exceeds 2^13 times one term, further terms are cut to nothing, the output shrinks, and the
+// readout sees the missing common mode instead of the needle. Whether it fails depends on mu and w,
+// so the study always reports the whole grid of both.
+//
+// All variants see the same Q, K and V. Every value is representable in E4M3, hence in BF16: the
+// variants differ in arithmetic only, not in quantisation of their inputs.
+#ifndef LOSTBITS_SIM_NEEDLE_H_
+#define LOSTBITS_SIM_NEEDLE_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "sim/recipe.h"
+
+namespace lostbits::sim {
+
+/// One way to compute attention, with the name under which it is reported.
+struct NeedleVariant {
+  std::string name;
+  AttentionRecipe recipe;
+  bool bf16 = false;  ///< Q, K, V handed over as BF16 codes instead of E4M3
+};
+
+/// The rows of the study: BF16 FlashAttention-3; FP8 one-level, two-level every tile (#104), every 4
+/// and every 64 tiles (#122), all on Hopper; FP8 on Blackwell. Decode tiles.
+std::vector<NeedleVariant> DefaultNeedleVariants(int head_dim);
+
+struct NeedleOptions {
+  std::vector<int64_t> contexts{1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072};
+  std::vector<double> means{0, 0.25, 0.5, 0.75, 1, 2};  ///< mu, in units of one codeword entry
+  std::vector<double> weights{0.05, 0.2};               ///< w, the needle's softmax weight
+  int trials = 32;     ///< queries per (context, mu, w), a multiple of kNeedleGroup
+  int head_dim = 128;  ///< 64, 96, 128, 192 or 256
+  uint64_t seed = 0;
+  int threads = 0;  ///< 0: all
+};
+
+/// Query heads that share one haystack (one KV head), each with a needle of its own.
+inline constexpr int kNeedleGroup = 8;
+/// Size of the codebook a readout chooses from.
+inline constexpr int kCodewords = 64;
+
+/// One cell of the grid, for one variant ("exact" is softmax attention in double).
+struct NeedleCell {
+  int64_t context = 0;
+  double mean = 0;
+  double weight = 0;
+  std::string variant;
+  int trials = 0;
+  int found = 0;               ///< queries whose needle was read out
+  double relative_error = 0;   ///< |o - exact|_2 / |exact|_2 over all trials
+  double gain = 0;             ///< <o, exact> / <exact, exact> over all trials
+  double cut = 0;              ///< share of nonzero products P * V cut to exactly nothing; NaN if
+                               ///< not counted (exact, and units that keep 25 bits of BF16)
+  double realised_weight = 0;  ///< mean softmax weight the needles really got
+};
+
+struct NeedleResult {
+  std::vector<NeedleCell> cells;
+};
+
+/// Runs the study. progress, if set, is called from the calling thread with the fraction done.
+/// Throws std::invalid_argument on contexts, weights, trials or head_dim out of range.
+/// Cost: trials * |weights| * |means| * |variants| * sum(contexts) * head_dim * 2 multiply-adds;
+/// memory O(max(context) * head_dim).
+NeedleResult RunNeedle(const NeedleOptions& options, const std::vector<NeedleVariant>& variants,
+                       const std::function<void(double)>& progress = {});
+
+}  // namespace lostbits::sim
+
+#endif  // LOSTBITS_SIM_NEEDLE_H_
