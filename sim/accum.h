@@ -1,7 +1,7 @@
 // What a matrix unit does to a sum: the whole subject on one page.
 //
-// One fused group takes L products and the accumulator c, aligns all of them to the largest exponent
-// among them, cuts each to F fraction bits below it, adds exactly, and rounds once:
+// One fused group takes L products and the accumulator c, aligns all of them to the largest
+// exponent among them, cuts each to F fraction bits below it, adds exactly, and rounds once:
 //
 //   1. Inf and NaN decide at once, if there are any.
 //   2. e_max = the largest exponent of any nonzero product or c. A product's exponent is the sum of
@@ -43,17 +43,17 @@ FP8_HD constexpr Term Addend(const Unpacked& c) {
   return {c.exponent, c.fraction_bits, c.negative, c.significand};
 }
 
-/// The term in units of 2^(e_max - fraction_bits), cut toward zero.
+/// The term in units of 2^(e_max - fraction_bits), cut toward zero. t.exponent <= e_max unless t is
+/// zero: a zero's exponent may lie anywhere and must not reach the shift.
 FP8_HD constexpr int64_t Align(const Term& t, int e_max, int fraction_bits) {
+  if (t.significand == 0) return 0;
   const int left = fraction_bits + t.exponent - e_max - t.fraction_bits;
-  const uint64_t cut = left >= 0    ? t.significand << left
-                       : left > -64 ? t.significand >> -left
-                                    : 0;
+  const uint64_t cut = left >= 0 ? t.significand << left : left > -64 ? t.significand >> -left : 0;
   return t.negative ? -static_cast<int64_t>(cut) : static_cast<int64_t>(cut);
 }
 
-/// sum * 2^lsb rounded once to `out`. Beyond the range: Inf, also under truncation. A sum of exactly
-/// zero is +0; a nonzero sum that underflows keeps its sign.
+/// sum * 2^lsb rounded once to `out`. Beyond the range: Inf, also under truncation. A sum of
+/// exactly zero is +0; a nonzero sum that underflows keeps its sign.
 FP8_HD constexpr uint32_t RoundOut(fp8::Format out, fp8::Rounding rounding, int64_t sum, int lsb) {
   if (sum == 0) return 0;
   const Unpacked exact{Class::kFinite, sum < 0, lsb, 0,
@@ -67,8 +67,7 @@ FP8_HD constexpr uint32_t CanonicalNan(fp8::Format acc) {
   return static_cast<uint32_t>(fp8::NanCode(acc, false, {}));
 }
 FP8_HD constexpr uint32_t Infinity(fp8::Format acc, bool negative) {
-  return static_cast<uint32_t>((fp8::MaxMagnitude(acc) + 1) |
-                               (negative ? fp8::SignMask(acc) : 0));
+  return static_cast<uint32_t>((fp8::MaxMagnitude(acc) + 1) | (negative ? fp8::SignMask(acc) : 0));
 }
 
 /// Inf and NaN among the operands of a group, gathered term by term.
@@ -134,13 +133,12 @@ FP8_HD constexpr uint32_t AddNearestEven(fp8::Format acc, uint32_t x_word, uint3
   // that, the sum cancels at most one leading bit of x.
   constexpr int kGuard = 30;
   const int64_t big = static_cast<int64_t>(x.significand << kGuard);
-  const int64_t small = static_cast<int64_t>(
-      fp8::RoundShift(y.significand << kGuard, x.exponent - y.exponent, fp8::Rounding::kToOdd,
-                      y.negative)
-          .value);
+  const int64_t small =
+      static_cast<int64_t>(fp8::RoundShift(y.significand << kGuard, x.exponent - y.exponent,
+                                           fp8::Rounding::kToOdd, y.negative)
+                               .value);
   const int64_t sum = (x.negative ? -big : big) + (y.negative ? -small : small);
-  return RoundOut(acc, fp8::Rounding::kNearestEven, sum,
-                  x.exponent - x.fraction_bits - kGuard);
+  return RoundOut(acc, fp8::Rounding::kNearestEven, sum, x.exponent - x.fraction_bits - kGuard);
 }
 
 /// The most products any instruction of the table takes.

@@ -215,7 +215,8 @@ inline DotCase GenerateDot(Random& r, fp8::Format fa, fp8::Format fb, fp8::Forma
     }
     near = r.Between(-20, 20);
   }
-  if (n > 0 && p == Pattern::kSpecials) {
+  const bool only_c_special = p == Pattern::kSpecials && r.OneIn(4);
+  if (n > 0 && p == Pattern::kSpecials && !only_c_special) {
     for (int i = r.Between(1, 2); i > 0; --i) {
       out.a[index()] = static_cast<uint32_t>(SpecialCode(r, fa));
       if (r.OneIn(2)) out.b[index()] = static_cast<uint32_t>(SpecialCode(r, fb));
@@ -227,8 +228,8 @@ inline DotCase GenerateDot(Random& r, fp8::Format fa, fp8::Format fb, fp8::Forma
     for (int i = r.Between(0, n); i < n; ++i)
       out.a[static_cast<size_t>(i)] = static_cast<uint32_t>(ZeroCode(r, fa));
   }
-  out.c = p == Pattern::kSpecials && r.OneIn(3) ? static_cast<uint32_t>(SpecialCode(r, acc))
-                                                : AddendWord(r, acc, near);
+  const bool special_c = only_c_special || (p == Pattern::kSpecials && r.OneIn(4));
+  out.c = special_c ? static_cast<uint32_t>(SpecialCode(r, acc)) : AddendWord(r, acc, near);
   return out;
 }
 
