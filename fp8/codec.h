@@ -21,6 +21,7 @@ struct Unpacked {
   int exponent = 0;
   int fraction_bits = 0;
   uint64_t significand = 0;  ///< with the hidden bit; 0 unless cls is kFinite
+  uint64_t nan_payload = 0;  ///< a NaN's mantissa field, its first bit at bit 63
 };
 
 /// Takes a code apart. Bits above the format's storage are ignored, as are its pad bits.
@@ -53,6 +54,8 @@ FP8_HD constexpr Unpacked Unpack(Format f, uint64_t code) {
     case Specials::kFinite:
     case Specials::kScale: break;
   }
+  if (u.cls == Class::kNan && f.mantissa_bits > 0)
+    u.nan_payload = mantissa << (64 - f.mantissa_bits);
   if (u.cls != Class::kZero) return u;
   u.significand = mantissa | (field == 0 ? 0 : uint64_t{1} << f.mantissa_bits);
   u.cls = u.significand == 0 ? Class::kZero : Class::kFinite;
@@ -62,7 +65,7 @@ FP8_HD constexpr Unpacked Unpack(Format f, uint64_t code) {
 /// What happened to one value on its way into a format.
 struct Encoded {
   uint64_t code;
-  bool inexact = false;    ///< finite input, different finite or overflowed result
+  bool inexact = false;    ///< finite input; the result is another number, or overflowed
   bool overflow = false;   ///< finite input beyond the largest finite number after rounding
   bool flushed = false;    ///< nonzero finite input became zero
   bool subnormal = false;  ///< the result is a nonzero subnormal
@@ -70,13 +73,18 @@ struct Encoded {
 };
 
 /// The NaN code of a format under a policy; formats without NaN get policy.nan_to_finite.
-FP8_HD constexpr uint64_t NanCode(Format f, bool negative, const EncodePolicy& p) {
+/// `payload` is the source's Unpacked::nan_payload; only NanPayload::kKeep reads it.
+FP8_HD constexpr uint64_t NanCode(Format f, bool negative, const EncodePolicy& p,
+                                  uint64_t payload = 0) {
   const uint64_t all_ones = (uint64_t{1} << MagnitudeBits(f)) - 1;
   const bool sign = p.nan_sign == NanSign::kKeep ? negative : p.nan_sign == NanSign::kSet;
   switch (f.specials) {
     case Specials::kIeee: {
       const uint64_t quiet = ((uint64_t{1} << f.exponent_bits) * 2 - 1) << (f.mantissa_bits - 1);
-      const uint64_t bits = p.nan_payload == NanPayload::kAllOnes ? all_ones : quiet;
+      const uint64_t kept = quiet | (payload >> (64 - f.mantissa_bits));
+      const uint64_t bits = p.nan_payload == NanPayload::kAllOnes ? all_ones
+                            : p.nan_payload == NanPayload::kKeep  ? kept
+                                                                  : quiet;
       return (bits << f.pad) | (sign ? SignMask(f) : 0);
     }
     case Specials::kNanOnly: return (all_ones << f.pad) | (sign ? SignMask(f) : 0);
@@ -96,15 +104,21 @@ FP8_HD constexpr uint64_t NanCode(Format f, bool negative, const EncodePolicy& p
 FP8_HD constexpr Encoded Pack(Format f, const Unpacked& x, const EncodePolicy& p = {},
                               uint32_t random = 0) {
   bool negative = x.negative;
-  if (x.cls == Class::kNan) return {.code = NanCode(f, negative, p), .nan = true};
+  if (x.cls == Class::kNan) return {.code = NanCode(f, negative, p, x.nan_payload), .nan = true};
+  bool sign_lost = false;
   if (!IsSigned(f)) {
+    const Encoded scale_nan{.code = NanCode(f, false, p), .nan = true};
     if (x.cls == Class::kZero) {
-      if (p.scale_zero == ScaleZero::kNan) return {.code = NanCode(f, false, p), .nan = true};
-      return {.code = 0, .inexact = true, .overflow = false};
+      if (p.scale_zero != ScaleZero::kMin) return scale_nan;
+      return {.code = 0, .inexact = true};
     }
-    if (negative && p.scale_negative == ScaleNegative::kNan)
-      return {.code = NanCode(f, false, p), .nan = true};
-    if (negative && p.scale_negative == ScaleNegative::kMin) return {.code = 0, .inexact = true};
+    const bool infinite = x.cls == Class::kInf;
+    if (negative && p.scale_negative == ScaleNegative::kNan) return scale_nan;
+    if (negative && p.scale_negative == ScaleNegative::kMin) {
+      if (infinite && p.inf == InfRule::kKeep) return scale_nan;
+      return {.code = 0, .inexact = !infinite};
+    }
+    sign_lost = negative;
     negative = false;
   }
   const uint64_t sign = negative ? SignMask(f) : 0;
@@ -113,10 +127,9 @@ FP8_HD constexpr Encoded Pack(Format f, const Unpacked& x, const EncodePolicy& p
   if (x.cls == Class::kZero) return {.code = zero};
 
   const uint64_t largest = (MaxMagnitude(f) << f.pad) | sign;
-  const uint64_t infinity =
-      HasInf(f) ? ((MaxMagnitude(f) + 1) << f.pad) | sign
-      : HasNan(f) ? NanCode(f, negative, p)
-                  : largest;
+  const uint64_t infinity = HasInf(f)   ? ((MaxMagnitude(f) + 1) << f.pad) | sign
+                            : HasNan(f) ? NanCode(f, negative, p)
+                                        : largest;
   if (x.cls == Class::kInf) {
     if (p.inf == InfRule::kSaturate) return {.code = largest};
     return {.code = infinity, .nan = !HasInf(f) && HasNan(f)};
@@ -128,6 +141,8 @@ FP8_HD constexpr Encoded Pack(Format f, const Unpacked& x, const EncodePolicy& p
   const int exponent = Max(top, MinExponent(f));
   const int shift = exponent - f.mantissa_bits - lsb;
   const bool far_above = top > MinExponent(f) + (1 << f.exponent_bits);
+  if (!IsSigned(f) && p.scale_zero == ScaleZero::kTinyNan && top < MinExponent(f))
+    return {.code = NanCode(f, false, p), .nan = true};
   uint64_t magnitude = MaxMagnitude(f) + 1;
   bool inexact = true;
   if (!far_above) {
@@ -152,7 +167,7 @@ FP8_HD constexpr Encoded Pack(Format f, const Unpacked& x, const EncodePolicy& p
   }
   if (magnitude == 0 && IsSigned(f)) return {.code = zero, .inexact = true, .flushed = true};
   return {.code = (magnitude << f.pad) | sign,
-          .inexact = inexact,
+          .inexact = inexact || sign_lost,
           .subnormal = IsSigned(f) && (magnitude >> f.mantissa_bits) == 0};
 }
 
@@ -163,30 +178,48 @@ FP8_HD constexpr Unpacked Unpack(double x) { return Unpack(kFP64, BitCast<uint64
 /// Encodes a float or a double straight into F (no intermediate format, so no double rounding).
 template <Format F>
 FP8_HD constexpr uint32_t Encode(float x, const EncodePolicy& p = {}, uint32_t random = 0) {
+  static_assert(StorageBits(F) <= 32, "Pack gives codes of more than 32 bits");
   return static_cast<uint32_t>(Pack(F, Unpack(x), p, random).code);
 }
 template <Format F>
 FP8_HD constexpr uint32_t Encode(double x, const EncodePolicy& p = {}, uint32_t random = 0) {
+  static_assert(StorageBits(F) <= 32, "Pack gives codes of more than 32 bits");
   return static_cast<uint32_t>(Pack(F, Unpack(x), p, random).code);
 }
 
-/// Re-encodes a code of one format in another; exact inputs for FP16 and BF16 sources.
+/// Re-encodes a code of one format in another, with one rounding: FP16 and BF16 sources, say.
 template <Format To, Format From>
 FP8_HD constexpr uint32_t Convert(uint64_t code, const EncodePolicy& p = {}, uint32_t random = 0) {
+  static_assert(StorageBits(To) <= 32, "Pack gives codes of more than 32 bits");
   return static_cast<uint32_t>(Pack(To, Unpack(From, code), p, random).code);
 }
 
-/// Decodes into a float: exact for every format here except FP64 (which needs DecodeDouble).
-/// NaN decodes to 0x7FC00000 with the code's sign; E8M0 code 0 is the binary32 subnormal 2^-127.
-FP8_HD constexpr float Decode(Format f, uint64_t code) {
-  constexpr EncodePolicy kExact{.inf = InfRule::kKeep,
-                                .nan_sign = NanSign::kKeep,
-                                .nan_payload = NanPayload::kQuiet};
-  return BitCast<float>(static_cast<uint32_t>(Pack(kFP32, Unpack(f, code), kExact).code));
+/// Which binary32 NaN a NaN code decodes to. fp8/preset.h names the choices libraries make.
+struct DecodePolicy {
+  uint32_t nan = 0x7FC0'0000;  ///< the quiet NaN with no payload (IEEE 754-2019 6.2.1)
+  bool keep_sign = true;       ///< copies the code's sign bit
+  bool keep_payload = false;   ///< ORs the code's mantissa field into the top mantissa bits
+
+  constexpr bool operator==(const DecodePolicy&) const = default;
+};
+
+/// Decodes into a float: exact for every format here except FP64, which is rounded to nearest even
+/// and saturates. E8M0 code 0 is the binary32 subnormal 2^-127.
+FP8_HD constexpr float Decode(Format f, uint64_t code, const DecodePolicy& d = {}) {
+  const Unpacked u = Unpack(f, code);
+  uint32_t bits = d.nan;
+  if (u.cls == Class::kNan) {
+    if (d.keep_sign && u.negative) bits |= 0x8000'0000;
+    if (d.keep_payload) bits |= static_cast<uint32_t>(u.nan_payload >> (64 - 23));
+  } else {
+    constexpr EncodePolicy kKeepInf{.inf = InfRule::kKeep};
+    bits = static_cast<uint32_t>(Pack(kFP32, u, kKeepInf).code);
+  }
+  return BitCast<float>(bits);
 }
 template <Format F>
-FP8_HD constexpr float Decode(uint64_t code) {
-  return Decode(F, code);
+FP8_HD constexpr float Decode(uint64_t code, const DecodePolicy& d = {}) {
+  return Decode(F, code, d);
 }
 
 }  // namespace lostbits::fp8

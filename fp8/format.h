@@ -36,8 +36,8 @@ struct Format {
 inline constexpr Format kE4M3FN{4, 3, 7, Specials::kNanOnly};  // max 448
 inline constexpr Format kE5M2{5, 2, 15, Specials::kIeee};      // max 57344
 // ml_dtypes README, "float8_e4m3", "float8_e3m4", "float8_e4m3b11fnuz".
-inline constexpr Format kE4M3{4, 3, 7, Specials::kIeee};         // max 240
-inline constexpr Format kE3M4{3, 4, 3, Specials::kIeee};         // max 15.5
+inline constexpr Format kE4M3{4, 3, 7, Specials::kIeee};          // max 240
+inline constexpr Format kE3M4{3, 4, 3, Specials::kIeee};          // max 15.5
 inline constexpr Format kE4M3B11FNUZ{4, 3, 11, Specials::kFnuz};  // max 30
 // Noune et al., "8-bit Numerical Formats for Deep Neural Networks", arXiv 2206.02915 (AMD CDNA3).
 inline constexpr Format kE4M3FNUZ{4, 3, 8, Specials::kFnuz};   // max 240
@@ -47,8 +47,8 @@ inline constexpr Format kE8M0{8, 0, 127, Specials::kScale};  // 2^-127 .. 2^127
 inline constexpr Format kE2M3{2, 3, 1, Specials::kFinite};   // max 7.5
 inline constexpr Format kE3M2{3, 2, 3, Specials::kFinite};   // max 28
 inline constexpr Format kE2M1{2, 1, 1, Specials::kFinite};   // max 6
-// IEEE 754-2019 table 3.5; bfloat16: the upper half of binary32; TF32: a binary32 register whose low
-// 13 bits the matrix unit ignores (PTX ISA, "Alternate floating point data formats").
+// IEEE 754-2019 table 3.5; bfloat16: the upper half of binary32; TF32: a binary32 register whose
+// low 13 bits the matrix unit ignores (PTX ISA, "Alternate floating point data formats").
 inline constexpr Format kFP16{5, 10, 15, Specials::kIeee};
 inline constexpr Format kBF16{8, 7, 127, Specials::kIeee};
 inline constexpr Format kTF32{8, 10, 127, Specials::kIeee, 13};
@@ -66,7 +66,9 @@ FP8_HD constexpr bool HasNan(Format f) { return f.specials != Specials::kFinite;
 /// Bits of a code without sign and pad.
 FP8_HD constexpr int MagnitudeBits(Format f) { return f.exponent_bits + f.mantissa_bits; }
 /// Bits of the container: 8 for FP8, 6 for E2M3, 32 for TF32.
-FP8_HD constexpr int StorageBits(Format f) { return (IsSigned(f) ? 1 : 0) + MagnitudeBits(f) + f.pad; }
+FP8_HD constexpr int StorageBits(Format f) {
+  return (IsSigned(f) ? 1 : 0) + MagnitudeBits(f) + f.pad;
+}
 /// Exponent of the smallest normal number (and of every subnormal).
 FP8_HD constexpr int MinExponent(Format f) { return IsSigned(f) ? 1 - f.bias : -f.bias; }
 

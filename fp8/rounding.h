@@ -40,6 +40,7 @@ enum class NanSign : uint8_t { kKeep, kClear, kSet };
 enum class NanPayload : uint8_t {
   kAllOnes,  ///< E5M2 0x7F
   kQuiet,    ///< only the top mantissa bit: E5M2 0x7E
+  kKeep,     ///< the source NaN's top mantissa bits, made quiet: E5M2 0x7E or 0x7F
 };
 
 /// A NaN for a format that has none (E2M1, E2M3, E3M2).
@@ -49,9 +50,18 @@ enum class NanToFinite : uint8_t {
   kZero,             ///< +0
 };
 
-/// What an unsigned scale (E8M0) makes of a negative value, and of zero.
-enum class ScaleNegative : uint8_t { kMagnitude, kNan, kMin };
-enum class ScaleZero : uint8_t { kMin, kNan };
+/// What an unsigned scale (E8M0) makes of a negative value.
+enum class ScaleNegative : uint8_t {
+  kMagnitude,  ///< The sign is dropped (CUDA, torch).
+  kNan,        ///< NaN (ml_dtypes).
+  kMin,        ///< 2^-127 (ml_dtypes saturating); -Inf only under InfRule::kSaturate, else NaN.
+};
+/// What an unsigned scale (E8M0) makes of zero; it has none.
+enum class ScaleZero : uint8_t {
+  kMin,      ///< 2^-127
+  kNan,      ///< NaN (ml_dtypes); what lies between zero and 2^-127 is still rounded.
+  kTinyNan,  ///< NaN, also for every magnitude below 2^-127 (ONNX Cast without saturation).
+};
 
 /// Every choice an encoder has. The default is CUDA's: nearest-even, saturating, NaN sign dropped.
 /// fp8/preset.h names the sets of choices that other libraries make.
@@ -74,8 +84,8 @@ struct Shifted {
   bool inexact;
 };
 
-/// significand / 2^shift rounded to an integer. shift may be any size; shift <= 0 is exact and needs
-/// the result to fit 64 bits. `random` gives the bits of kStochastic; others ignore it.
+/// significand / 2^shift rounded to an integer. shift may be any size; shift <= 0 is exact and
+/// needs the result to fit 64 bits. `random` gives the bits of kStochastic; others ignore it.
 FP8_HD constexpr Shifted RoundShift(uint64_t significand, int shift, Rounding rounding,
                                     bool negative, int random_bit_count = 0, uint32_t random = 0) {
   if (shift <= 0) return {significand << -shift, false};
@@ -86,7 +96,8 @@ FP8_HD constexpr Shifted RoundShift(uint64_t significand, int shift, Rounding ro
                            : shift == 64 ? significand
                            : shift < 128 ? significand >> (shift - 64)
                                          : 0;
-  const bool below = deep && (shift >= 128 ? significand != 0 : (dropped << (shift - 64)) != significand);
+  const bool below =
+      deep && (shift >= 128 ? significand != 0 : (dropped << (shift - 64)) != significand);
   const bool inexact = dropped != 0 || below;
   constexpr uint64_t kHalf = uint64_t{1} << 63;
   bool up = false;
