@@ -1,25 +1,60 @@
-// Scalar reference; replaced by the lane path in accum-inl.h where that is proved equal.
 #include "sim/gemm.h"
 
 #include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "sim/accum.h"
+#include "sim/gemm_lanes.h"
+#include "sim/gemm_pack.h"
 
 namespace lostbits::sim {
+namespace {
+
+int64_t ElementBytes(fp8::Format f) {
+  const int bits = fp8::StorageBits(f);
+  return bits <= 8 ? 1 : bits <= 16 ? 2 : 4;
+}
+
+std::string Shape(int64_t rows, int64_t cols) {
+  return std::to_string(rows) + " x " + std::to_string(cols);
+}
+
+void CheckOperands(const AccumSpec& spec, CodeView a, const PackedB::Impl& b,
+                   MatrixView<uint32_t> c) {
+  if (!(b.spec == spec)) {
+    throw std::invalid_argument("MultiplyAccumulate: b was packed for another machine");
+  }
+  if (!(a.format == spec.a)) {
+    throw std::invalid_argument("MultiplyAccumulate: a is not in the machine's format");
+  }
+  if (a.cols != b.k || c.rows != a.rows || c.cols != b.n) {
+    throw std::invalid_argument("MultiplyAccumulate: a " + Shape(a.rows, a.cols) + " times b " +
+                                Shape(b.k, b.n) + " into c " + Shape(c.rows, c.cols));
+  }
+}
+
+}  // namespace
 
 uint32_t CodeView::operator()(int64_t r, int64_t c) const {
   const int64_t i = r * stride + c;
-  const int bits = fp8::StorageBits(format);
-  if (bits <= 8) return static_cast<const uint8_t*>(data)[i];
-  if (bits <= 16) return static_cast<const uint16_t*>(data)[i];
-  return static_cast<const uint32_t*>(data)[i];
+  switch (ElementBytes(format)) {
+    case 1: return static_cast<const uint8_t*>(data)[i];
+    case 2: return static_cast<const uint16_t*>(data)[i];
+    default: return static_cast<const uint32_t*>(data)[i];
+  }
 }
 
-struct PackedB::Impl {
-  int64_t k = 0, n = 0;
-  std::vector<fp8::Unpacked> columns;  // n x k
-};
+CodeView CodeView::Rows(int64_t r0, int64_t n) const {
+  return {static_cast<const uint8_t*>(data) + r0 * stride * ElementBytes(format), format, n, cols,
+          stride};
+}
+
+CodeView CodeView::Cols(int64_t c0, int64_t n) const {
+  return {static_cast<const uint8_t*>(data) + c0 * ElementBytes(format), format, rows, n, stride};
+}
 
 PackedB::PackedB() : impl_(std::make_unique<Impl>()) {}
 PackedB::~PackedB() = default;
@@ -28,32 +63,81 @@ PackedB& PackedB::operator=(PackedB&&) noexcept = default;
 int64_t PackedB::k() const { return impl_->k; }
 int64_t PackedB::n() const { return impl_->n; }
 
-void PackedB::Pack(const AccumSpec&, CodeView b) {
-  impl_->k = b.rows;
-  impl_->n = b.cols;
-  impl_->columns.resize(static_cast<size_t>(b.rows * b.cols));
-  for (int64_t j = 0; j < b.cols; ++j)
-    for (int64_t i = 0; i < b.rows; ++i)
-      impl_->columns[static_cast<size_t>(j * b.rows + i)] = fp8::Unpack(b.format, b(i, j));
-}
+void PackedB::Pack(const AccumSpec& spec, CodeView b) { PackCodes(spec, b, false); }
+void PackedB::PackTransposed(const AccumSpec& spec, CodeView bt) { PackCodes(spec, bt, true); }
 
-void PackedB::PackTransposed(const AccumSpec&, CodeView bt) {
-  impl_->k = bt.cols;
-  impl_->n = bt.rows;
-  impl_->columns.resize(static_cast<size_t>(bt.rows * bt.cols));
-  for (int64_t j = 0; j < bt.rows; ++j)
-    for (int64_t i = 0; i < bt.cols; ++i)
-      impl_->columns[static_cast<size_t>(j * bt.cols + i)] = fp8::Unpack(bt.format, bt(j, i));
+void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed) {
+  if (!(codes.format == spec.b)) {
+    throw std::invalid_argument("PackedB: b is not in the machine's format");
+  }
+  Impl& b = *impl_;
+  b.spec = spec;
+  b.plan = PlanLanes(spec);
+  b.k = transposed ? codes.cols : codes.rows;
+  b.n = transposed ? codes.rows : codes.cols;
+  b.transposed = transposed;
+  const auto row_bytes = static_cast<size_t>(codes.cols * ElementBytes(codes.format));
+  b.codes.resize(row_bytes * static_cast<size_t>(codes.rows));
+  for (int64_t r = 0; r < codes.rows && row_bytes > 0; ++r) {
+    std::memcpy(b.codes.data() + static_cast<size_t>(r) * row_bytes, codes.Rows(r, 1).data,
+                row_bytes);
+  }
+  if (b.plan.path == LanePath::kInteger) return;
+  const int64_t strips = (b.n + kStrip - 1) / kStrip;
+  b.strips.Reserve(strips * GroupCount(spec, b.k) * StripLayout(spec, b.plan.path).bytes);
+  PackStripsInLanes(b);
 }
 
 void MultiplyAccumulate(const AccumSpec& spec, CodeView a, const PackedB& b,
                         MatrixView<uint32_t> c) {
-  std::vector<fp8::Unpacked> row(static_cast<size_t>(a.cols));
-  for (int64_t i = 0; i < a.rows; ++i) {
-    for (int64_t k = 0; k < a.cols; ++k) row[static_cast<size_t>(k)] = fp8::Unpack(a.format, a(i, k));
-    for (int64_t j = 0; j < b.n(); ++j)
-      c(i, j) = DotChain(spec, row.data(), b.impl_->columns.data() + j * b.k(), b.k(), c(i, j));
+  const PackedB::Impl& packed = b.impl();
+  if (packed.plan.path == LanePath::kInteger) return MultiplyAccumulateScalar(spec, a, b, c);
+  CheckOperands(spec, a, packed, c);
+  // Rows of A are taken apart a few at a time: they stay in the cache, and need little memory.
+  constexpr int64_t kRowsAtOnce = 64;
+  AlignedBytes rows;
+  rows.Reserve(std::min(a.rows, kRowsAtOnce) * GroupCount(spec, packed.k) *
+               RowLayout(spec, packed.plan.path).bytes);
+  for (int64_t i = 0; i < a.rows; i += kRowsAtOnce) {
+    const int64_t n = std::min(kRowsAtOnce, a.rows - i);
+    PackRowsInLanes(packed, a.Rows(i, n), rows.data());
+    MultiplyInLanes(packed, a.Rows(i, n), rows.data(), c.Rows(i, n));
   }
+}
+
+void MultiplyAccumulateScalar(const AccumSpec& spec, CodeView a, const PackedB& b,
+                              MatrixView<uint32_t> c) {
+  const PackedB::Impl& packed = b.impl();
+  CheckOperands(spec, a, packed, c);
+  // A column of B is taken apart once for several rows of A.
+  constexpr int64_t kRowsAtOnce = 16;
+  const int64_t k = packed.k;
+  std::vector<fp8::Unpacked> rows(static_cast<size_t>(std::min(a.rows, kRowsAtOnce) * k));
+  std::vector<fp8::Unpacked> column(static_cast<size_t>(k));
+  for (int64_t i0 = 0; i0 < a.rows; i0 += kRowsAtOnce) {
+    const int64_t n = std::min(kRowsAtOnce, a.rows - i0);
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t x = 0; x < k; ++x) {
+        rows[static_cast<size_t>(i * k + x)] = fp8::Unpack(spec.a, a(i0 + i, x));
+      }
+    }
+    for (int64_t j = 0; j < packed.n; ++j) {
+      for (int64_t x = 0; x < k; ++x) column[static_cast<size_t>(x)] = packed.At(x, j);
+      for (int64_t i = 0; i < n; ++i) {
+        uint32_t& word = c(i0 + i, j);
+        word = DotChain(spec, rows.data() + i * k, column.data(), k, word);
+      }
+    }
+  }
+}
+
+const char* LanePathName(const AccumSpec& spec) {
+  switch (PlanLanes(spec).path) {
+    case LanePath::kNarrow: return "narrow";
+    case LanePath::kWide: return "wide";
+    case LanePath::kInteger: break;
+  }
+  return "integer";
 }
 
 }  // namespace lostbits::sim

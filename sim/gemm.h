@@ -1,5 +1,9 @@
 // Matrix products as a matrix unit computes them: every output is one chain of instructions over
 // increasing k, bit for bit.
+//
+// Three paths give the same bits: the integers of sim/accum.h (every machine), and lanes for the
+// machines whose groups chain into FP32 registers. Machines with FP16 accumulators and the emulated
+// FP8 mma.sync (Flow::kInterleavedLateC) run on the integers; see LanePathName.
 #ifndef LOSTBITS_SIM_GEMM_H_
 #define LOSTBITS_SIM_GEMM_H_
 
@@ -22,6 +26,9 @@ struct CodeView {
   int64_t stride = 0;
 
   uint32_t operator()(int64_t r, int64_t c) const;
+  /// Rows [r0, r0 + n) as a view of their own; likewise columns.
+  CodeView Rows(int64_t r0, int64_t n) const;
+  CodeView Cols(int64_t c0, int64_t n) const;
 };
 
 /// The right operand of a product, K x N, packed once for use with many left operands.
@@ -33,6 +40,7 @@ class PackedB {
   PackedB& operator=(PackedB&&) noexcept;
 
   /// Packs b (K x N). Reuses this object's memory. b is not referenced afterwards.
+  /// Cost: about as much as multiplying ten rows with it.
   void Pack(const AccumSpec& spec, CodeView b);
   /// Packs the transpose of bt (N x K): the layout of torch._scaled_mm and of attention's keys.
   void PackTransposed(const AccumSpec& spec, CodeView bt);
@@ -40,17 +48,32 @@ class PackedB {
   int64_t k() const;
   int64_t n() const;
 
+  struct Impl;  ///< sim/gemm_pack.h
+  const Impl& impl() const { return *impl_; }
+
  private:
-  friend void MultiplyAccumulate(const AccumSpec&, CodeView, const PackedB&, MatrixView<uint32_t>);
-  struct Impl;
+  void PackCodes(const AccumSpec& spec, CodeView codes, bool transposed);
   std::unique_ptr<Impl> impl_;
 };
 
 /// c[i][j] <- DotChain(a[i][:], b[:][j], c[i][j]): K / spec.k instructions over increasing k, the
 /// last one zero-padded. a is M x K, c is M x N words of spec.acc (FP32, or FP16 in the low half).
-/// c must not alias a. Serial: callers run threads over outputs.
+/// c must not alias a. b must have been packed for the same spec. Serial: callers run threads over
+/// outputs. The bits depend on no instruction set, rounding mode or flush-to-zero setting.
+/// Throws std::invalid_argument if shapes, formats or specs do not match.
 void MultiplyAccumulate(const AccumSpec& spec, CodeView a, const PackedB& b,
                         MatrixView<uint32_t> c);
+
+/// The same by the integers of sim/accum.h, one output at a time.
+void MultiplyAccumulateScalar(const AccumSpec& spec, CodeView a, const PackedB& b,
+                              MatrixView<uint32_t> c);
+
+/// The instruction set the lanes run on in this process: "AVX3", "AVX2", "SCALAR", ...
+const char* InstructionSetName();
+
+/// What computes products of this machine here: "narrow" (16-bit halves), "wide" (32-bit lanes) or
+/// "integer".
+const char* LanePathName(const AccumSpec& spec);
 
 }  // namespace lostbits::sim
 

@@ -1,0 +1,161 @@
+// Compiled once an instruction set; the best one present is chosen at run time.
+#define HWY_WANT_AVX3_DL  // VNNI and per-lane population counts
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "sim/gemm_lanes.cc"
+#include "hwy/foreach_target.h"  // first of all that depends on HWY_TARGET
+#include "hwy/highway.h"
+#include "sim/accum-inl.h"
+#include "sim/gemm_pack-inl.h"
+// clang-format off
+#include "sim/gemm_lanes.h"
+#include "sim/gemm_pack.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace lostbits::sim {
+namespace HWY_NAMESPACE {
+
+const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
+
+#if HWY_TARGET == HWY_SCALAR || HWY_HAVE_SCALABLE
+
+void MultiplyLanes(const PackedB::Impl& b, CodeView a, const uint8_t*, MatrixView<uint32_t> c) {
+  for (int64_t i = 0; i < a.rows; ++i) {
+    for (int64_t j = 0; j < b.n; ++j) {
+      for (int64_t g = 0; g < GroupCount(b.spec, b.k); ++g) {
+        c(i, j) = GroupByIntegers(b.spec, a, b, i, j, g, c(i, j));
+      }
+    }
+  }
+}
+
+#else
+
+// One strip of B against kRows rows of A.
+struct Tile {
+  const PackedB::Impl& b;
+  CodeView a;
+  MatrixView<uint32_t> c;
+  const uint8_t* rows;   // packed A, from row 0
+  const uint8_t* strip;  // packed B
+  int64_t column;        // first of the strip
+};
+
+// Does by the integers what the lanes marked: `words` in, the group's result out.
+template <int kRows>
+HWY_NOINLINE void Repair(const Tile& tile, int64_t row, int64_t lane, int64_t g,
+                         const V32 (&before)[kRows], const V32 (&bad)[kRows], V32 (&c)[kRows]) {
+  const D32 d;
+  alignas(64) int32_t old_words[kStrip], marks[kStrip], words[kStrip];
+  for (int r = 0; r < kRows; ++r) {
+    hn::Store(before[r], d, old_words);
+    hn::Store(bad[r], d, marks);
+    hn::Store(c[r], d, words);
+    for (int64_t l = 0; l < static_cast<int64_t>(hn::Lanes(d)); ++l) {
+      const int64_t j = tile.column + lane + l;
+      if (marks[l] == 0 || j >= tile.b.n) continue;
+      words[l] = static_cast<int32_t>(GroupByIntegers(tile.b.spec, tile.a, tile.b, row + r, j, g,
+                                                      static_cast<uint32_t>(old_words[l])));
+    }
+    c[r] = hn::Load(d, words);
+  }
+}
+
+template <int kRows, LanePath kPath>
+HWY_NOINLINE void MultiplyRows(const Tile& tile, int64_t row) {
+  const D32 d;
+  const AccumSpec spec = tile.b.spec;
+  const BlockLayout a_layout = RowLayout(spec, kPath), b_layout = StripLayout(spec, kPath);
+  const int64_t groups = GroupCount(spec, tile.b.k);
+  const auto columns = static_cast<size_t>(std::min<int64_t>(kStrip, tile.b.n - tile.column));
+  alignas(64) uint32_t words[kRows][kStrip] = {};
+  for (int r = 0; r < kRows; ++r) {
+    std::memcpy(words[r], tile.c.Row(row + r) + tile.column, columns * sizeof(uint32_t));
+  }
+  for (int64_t lane = 0; lane < kStrip; lane += static_cast<int64_t>(hn::Lanes(d))) {
+    V32 c[kRows];
+    GroupOperands<kRows> ops;
+    for (int r = 0; r < kRows; ++r) {
+      c[r] = hn::Load(d, reinterpret_cast<const int32_t*>(words[r]) + lane);
+      ops.a[r] = tile.rows + (row + r) * groups * a_layout.bytes;
+    }
+    ops.b = tile.strip;
+    for (int64_t g = 0; g < groups; ++g) {
+      V32 before[kRows], bad[kRows];
+      for (int r = 0; r < kRows; ++r) before[r] = c[r];
+      if constexpr (kPath == LanePath::kNarrow) {
+        NarrowGroup<kRows>(ops, a_layout, b_layout, spec.group, lane, c, bad);
+      } else {
+        WideGroup<kRows>(ops, a_layout, b_layout, spec, lane, c, bad);
+      }
+      V32 any = bad[0];
+      for (int r = 1; r < kRows; ++r) any = hn::Or(any, bad[r]);
+      if (HWY_UNLIKELY(!hn::AllTrue(d, hn::Eq(any, hn::Zero(d))))) {
+        Repair<kRows>(tile, row, lane, g, before, bad, c);
+      }
+      for (int r = 0; r < kRows; ++r) ops.a[r] += a_layout.bytes;
+      ops.b += b_layout.bytes;
+    }
+    for (int r = 0; r < kRows; ++r) {
+      hn::Store(c[r], d, reinterpret_cast<int32_t*>(words[r]) + lane);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    std::memcpy(tile.c.Row(row + r) + tile.column, words[r], columns * sizeof(uint32_t));
+  }
+}
+
+template <LanePath kPath>
+void MultiplyPath(const PackedB::Impl& b, CodeView a, const uint8_t* rows, MatrixView<uint32_t> c) {
+  // Rows that share each load of B; 32 vector registers hold twice what 16 do.
+  constexpr int kRows = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+  const int64_t strip_bytes = StripLayout(b.spec, kPath).bytes * GroupCount(b.spec, b.k);
+  for (int64_t column = 0; column < b.n; column += kStrip) {
+    const uint8_t* strip = b.strips.data() + column / kStrip * strip_bytes;
+    const Tile tile{b, a, c, rows, strip, column};
+    int64_t row = 0;
+    for (; row + kRows <= a.rows; row += kRows) MultiplyRows<kRows, kPath>(tile, row);
+    for (; row < a.rows; ++row) MultiplyRows<1, kPath>(tile, row);
+  }
+}
+
+void MultiplyLanes(const PackedB::Impl& b, CodeView a, const uint8_t* rows,
+                   MatrixView<uint32_t> c) {
+  if (b.plan.path == LanePath::kNarrow) return MultiplyPath<LanePath::kNarrow>(b, a, rows, c);
+  return MultiplyPath<LanePath::kWide>(b, a, rows, c);
+}
+
+#endif
+
+void PackStripLanes(PackedB::Impl& b) { PackStrips(b); }
+void PackRowLanes(const PackedB::Impl& b, CodeView a, uint8_t* blocks) {
+  PackRows(b.spec, b.plan, a, blocks);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lostbits::sim
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lostbits::sim {
+
+HWY_EXPORT(TargetName);
+HWY_EXPORT(MultiplyLanes);
+HWY_EXPORT(PackStripLanes);
+HWY_EXPORT(PackRowLanes);
+
+const char* InstructionSetName() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }
+
+void PackStripsInLanes(PackedB::Impl& b) { HWY_DYNAMIC_DISPATCH(PackStripLanes)(b); }
+
+void PackRowsInLanes(const PackedB::Impl& b, CodeView a, uint8_t* blocks) {
+  HWY_DYNAMIC_DISPATCH(PackRowLanes)(b, a, blocks);
+}
+
+void MultiplyInLanes(const PackedB::Impl& b, CodeView a, const uint8_t* rows,
+                     MatrixView<uint32_t> c) {
+  HWY_DYNAMIC_DISPATCH(MultiplyLanes)(b, a, rows, c);
+}
+
+}  // namespace lostbits::sim
+#endif  // HWY_ONCE
