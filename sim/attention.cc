@@ -1,0 +1,186 @@
+// Cuts the work into blocks of rows, runs them in any order, merges the splits of each row.
+#include "sim/attention.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "fp8/codec.h"
+#include "sim/attention_block.h"
+#include "sim/softmax.h"
+
+namespace lostbits::sim {
+namespace {
+
+constexpr int64_t kMaxBlockRows = 64;  // enough to pay for packing a tile of K and V
+
+/// Rows of one (batch, KV head) in runs that share a tile grid (first_key), each at most
+/// `rows` long; every run once per split.
+std::vector<BlockTask> CutIntoTasks(const AttentionRecipe& recipe, const AttentionInputs& in,
+                                    int threads) {
+  const SequenceShape shape = ShapeOf(in);
+  const int64_t packed_rows = in.q.seqlen * shape.group;
+  const int64_t pairs = in.k.batch * in.k.heads * recipe.num_splits;
+  const int64_t blocks_wanted = std::max<int64_t>(1, 2 * threads / pairs);
+  const int64_t rows =
+      std::clamp<int64_t>((packed_rows + blocks_wanted - 1) / blocks_wanted, 1, kMaxBlockRows);
+  std::vector<BlockTask> tasks;
+  for (int64_t b = 0; b < in.k.batch; ++b)
+    for (int64_t h = 0; h < in.k.heads; ++h)
+      for (int split = 0; split < recipe.num_splits; ++split) {
+        int64_t begin = 0, begin_key = 0;
+        for (int64_t r = 0; r < packed_rows; ++r) {
+          const RowSchedule s =
+              ScheduleRow(recipe, shape, QueryNumber(in, r / shape.group), r % shape.group, split);
+          if (r > begin && (r - begin == rows || s.first_key != begin_key)) {
+            tasks.push_back({b, h, begin, r, split});
+            begin = r;
+          }
+          if (r == begin) begin_key = s.first_key;
+        }
+        if (packed_rows > begin) tasks.push_back({b, h, begin, packed_rows, split});
+      }
+  return tasks;
+}
+
+/// Runs body(i) for i < count on `threads` threads. The first error, thrown or returned, ends up on
+/// the caller's side; progress is called by the caller's thread.
+template <class Body>
+void ParallelFor(int64_t count, int threads, const std::function<void(double)>& progress,
+                 const Body& body) {
+  std::exception_ptr thrown;
+  std::string failed;
+  std::atomic<int64_t> done{0};
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+  for (int64_t i = 0; i < count; ++i) {
+    try {
+      const std::string error = body(i);
+      if (!error.empty()) {
+#pragma omp critical(lostbits_attention_error)
+        if (failed.empty()) failed = error;
+      }
+      ++done;
+      if (progress && omp_get_thread_num() == 0)
+        progress(static_cast<double>(done) / static_cast<double>(count));
+    } catch (...) {
+#pragma omp critical(lostbits_attention_error)
+      if (!thrown) thrown = std::current_exception();
+    }
+  }
+  if (thrown) std::rethrow_exception(thrown);
+  if (!failed.empty()) throw std::runtime_error("attention: " + failed);
+}
+
+/// flash_fwd_combine_kernel.h:575-687: one row's splits, weighted by their share of the whole sum.
+/// o: split s at o + s * stride, d floats; result: d floats. Returns the LSE.
+float CombineSplits(const AttentionRecipe& recipe, SoftmaxParams* p, SoftmaxRow* exp2_state,
+                    const float* o, int64_t stride, const float* lse, int64_t lse_stride, int64_t d,
+                    float* result) {
+  const Fp32& math = p->math;
+  const int splits = recipe.num_splits;
+  float lse_max = NegativeInfinity();
+  int valid = 0;
+  for (int s = 0; s < splits; ++s) {
+    const float x = lse[s * lse_stride];
+    if (x > lse_max) lse_max = x;
+    if (x != NegativeInfinity()) valid = s + 1;
+  }
+  const float lse_max_or_zero = lse_max == NegativeInfinity() ? 0 : lse_max;
+  // A column of splits is summed by 32 threads, 16 for d <= 64 (:111, launch template :68,
+  // flash_api.cpp:447-450): each its own splits in steps of that number, then a butterfly.
+  const int lanes = d <= 64 ? 16 : 32;
+  float weight[256];
+  float partial[32] = {};
+  for (int s = 0; s < splits; ++s) {
+    const float distance = math.Add(lse[s * lse_stride], -lse_max_or_zero);
+    weight[s] = Exp2(*p, exp2_state, math.Mul(distance, kLog2E));  // __expf
+    partial[s % lanes] = math.Add(partial[s % lanes], weight[s]);
+  }
+  for (int away = lanes / 2; away > 0; away /= 2)
+    for (int lane = 0; lane < away; ++lane)
+      partial[lane] = math.Add(partial[lane], partial[lane + away]);
+  const float sum = partial[0];
+  const float inverse = sum == 0 || sum != sum ? 0 : math.Flush(1 / sum);
+
+  std::fill(result, result + d, 0.0f);
+  for (int s = 0; s < valid; ++s) {
+    const float w = math.Mul(weight[s], inverse);
+    if (!(w > 0)) continue;  // :673
+    for (int64_t c = 0; c < d; ++c)
+      result[c] = math.MulAdd(recipe.fma.combine, w, o[s * stride + c], result[c]);
+  }
+  return math.MulAdd(recipe.fma.combine_lse, Log2(math, sum), kLn2, lse_max);
+}
+
+void StoreRow(const AttentionRecipe& recipe, const float* row, int64_t d, int64_t at, void* o) {
+  constexpr fp8::EncodePolicy kToBf16{.overflow = fp8::Overflow::kToSpecial,
+                                      .inf = fp8::InfRule::kKeep};
+  for (int64_t c = 0; c < d; ++c) {
+    if (recipe.output == fp8::kBF16) {
+      static_cast<uint16_t*>(o)[at + c] =
+          static_cast<uint16_t>(fp8::Encode<fp8::kBF16>(row[c], kToBf16));
+    } else {
+      static_cast<float*>(o)[at + c] = IsNan(row[c]) ? fp8::BitCast<float>(kFp32Nan) : row[c];
+    }
+  }
+}
+
+}  // namespace
+
+HeadsView ContiguousHeads(const void* data, fp8::Format format, int64_t batch, int64_t seqlen,
+                          int64_t heads, int64_t dim) {
+  return {data, format, batch, seqlen, heads, dim, seqlen * heads * dim, heads * dim, dim};
+}
+
+void AttentionForward(const AttentionRecipe& recipe, const AttentionInputs& in,
+                      const AttentionOutputs& out, const AttentionOptions& options) {
+  CheckAttention(recipe, in, options);
+  if (out.o == nullptr) throw std::invalid_argument("attention: the output has no data");
+  const int threads = options.threads > 0 ? options.threads : omp_get_max_threads();
+  const SequenceShape shape = ShapeOf(in);
+  const int64_t d = in.q.dim, splits = recipe.num_splits;
+  const int64_t packed_rows = in.q.seqlen * shape.group;
+  const int64_t rows = in.k.batch * in.k.heads * packed_rows;
+
+  // Finished FP32 rows, [split, batch, KV head, packed row, d].
+  std::vector<float> o(static_cast<size_t>(splits * rows * d));
+  std::vector<float> lse(static_cast<size_t>(splits * rows));
+  const std::vector<BlockTask> tasks = CutIntoTasks(recipe, in, threads);
+  ParallelFor(static_cast<int64_t>(tasks.size()), threads, options.progress, [&](int64_t i) {
+    const BlockTask& task = tasks[static_cast<size_t>(i)];
+    const int64_t at =
+        ((task.split * in.k.batch + task.batch) * in.k.heads + task.kv_head) * packed_rows +
+        task.row_begin;
+    return ForwardBlock(recipe, in, options, task, o.data() + at * d, lse.data() + at);
+  });
+
+  ParallelFor(rows, threads, {}, [&](int64_t row) -> std::string {
+    const int64_t packed = row % packed_rows;
+    const int64_t kv_head = row / packed_rows % in.k.heads;
+    const int64_t batch = row / packed_rows / in.k.heads;
+    const int64_t query = packed / shape.group;
+    const int64_t head = kv_head * shape.group + packed % shape.group;
+    const float* finished = o.data() + row * d;
+    float row_lse = lse[static_cast<size_t>(row)];
+    float combined[256];
+    if (splits > 1) {
+      SoftmaxParams p = MakeSoftmaxParams(recipe, in, batch, kv_head, options.exp2_table);
+      SoftmaxRow state;
+      row_lse = CombineSplits(recipe, &p, &state, finished, rows * d, lse.data() + row, rows, d,
+                              combined);
+      if (state.exp2_missing) return "the captured exp2 table lacks an input of the split merge";
+      finished = combined;
+    }
+    StoreRow(recipe, finished, d, ((batch * in.q.seqlen + query) * in.q.heads + head) * d, out.o);
+    if (out.lse != nullptr) out.lse[(batch * in.q.heads + head) * in.q.seqlen + query] = row_lse;
+    return "";
+  });
+  if (options.progress) options.progress(1);
+}
+
+}  // namespace lostbits::sim

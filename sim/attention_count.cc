@@ -1,0 +1,160 @@
+// Where did the products go: one row at a time, by the integers of sim/accum.h.
+#include <algorithm>
+#include <stdexcept>
+#include <vector>
+
+#include "fp8/codec.h"
+#include "sim/accum.h"
+#include "sim/attention.h"
+#include "sim/attention_block.h"
+
+namespace lostbits::sim {
+namespace {
+
+std::vector<Unpacked> UnpackRow(const HeadsView& x, int64_t b, int64_t s, int64_t h) {
+  std::vector<Unpacked> row(static_cast<size_t>(x.dim));
+  const int64_t at = x.Offset(b, s, h);
+  for (int64_t i = 0; i < x.dim; ++i)
+    row[static_cast<size_t>(i)] =
+        x.format == fp8::kBF16 ? fp8::Unpack(x.format, static_cast<const uint16_t*>(x.data)[at + i])
+                               : fp8::Unpack(x.format, static_cast<const uint8_t*>(x.data)[at + i]);
+  return row;
+}
+
+struct KeyCount {
+  int64_t products = 0, cut = 0;
+};
+
+/// One fused group on one channel: counts its products that vanish, returns its result.
+uint32_t CountGroup(const AccumSpec& spec, const Unpacked* p, const Unpacked* v, int n,
+                    uint32_t c_word, KeyCount* keys) {
+  int e_max = spec.e_zero;
+  const Unpacked c = fp8::Unpack(spec.acc, c_word);
+  if (c.significand != 0) e_max = std::max(e_max, c.exponent);
+  for (int i = 0; i < n; ++i) {
+    const Term t = Product(p[i], v[i]);
+    if (t.significand != 0) e_max = std::max(e_max, t.exponent);
+  }
+  for (int i = 0; i < n; ++i) {
+    const Term t = Product(p[i], v[i]);
+    if (t.significand == 0) continue;
+    ++keys[i].products;
+    if (Align(t, e_max, spec.fraction_bits) == 0) ++keys[i].cut;
+  }
+  return DotGroup(spec, p, v, n, c_word);
+}
+
+class RowCounter {
+ public:
+  RowCounter(const AttentionRecipe& recipe, const AttentionInputs& in, int64_t batch,
+             int64_t query_row, int64_t head, const AttentionOptions& options)
+      : recipe_(recipe),
+        in_(in),
+        batch_(batch),
+        kv_head_(head / ShapeOf(in).group),
+        params_(MakeSoftmaxParams(recipe, in, batch, kv_head_, options.exp2_table)),
+        softcap_scale_(SoftcapScale(recipe, in, batch, kv_head_)),
+        q_(UnpackRow(in.q, batch, query_row, head)) {}
+
+  void Split(const RowSchedule& schedule, LostProducts* lost) {
+    SoftmaxRow softmax;
+    std::vector<uint32_t> o(static_cast<size_t>(in_.v.dim), 0);
+    const int64_t visits = schedule.Visits();
+    for (int64_t visit = 0; visit < visits; ++visit) {
+      const int64_t t = recipe_.order == TileOrder::kLastToFirst ? schedule.tile_end - 1 - visit
+                                                                 : schedule.tile_begin + visit;
+      std::vector<float> s = Scores(schedule, t);
+      const bool check_inf = visit == 0 || t >= schedule.check_from || t < schedule.check_below;
+      const float scale = SoftmaxStep(params_, check_inf, s.data(), recipe_.block_n, &softmax);
+      if (softmax.exp2_missing)
+        throw std::runtime_error("attention: the captured exp2 table lacks an input");
+      for (uint32_t& word : o)
+        word = StartsFromZero(visit, visits)
+                   ? 0
+                   : fp8::BitCast<uint32_t>(
+                         params_.math.Mul(fp8::BitCast<float>(word), visit > 0 ? scale : 1));
+      CountTile(schedule, schedule.first_key + t * recipe_.block_n, s, &o, lost);
+    }
+  }
+
+ private:
+  /// Whether the unit's accumulator was flushed before this visit.
+  bool StartsFromZero(int64_t visit, int64_t visits) const {
+    if (recipe_.accumulation == PvAccumulation::kPerTile) return true;
+    if (recipe_.accumulation == PvAccumulation::kOneLevel) return visit == 0;
+    const int64_t n = recipe_.interval;
+    if (!recipe_.overlap) return visit > 1 && (visit - 1) % n == 0;
+    return visit % n == 0 || (visit + 1 == visits && visits % n == 0);
+  }
+
+  std::vector<float> Scores(const RowSchedule& schedule, int64_t t) const {
+    const int64_t first_key = schedule.first_key + t * recipe_.block_n;
+    std::vector<uint32_t> words(static_cast<size_t>(recipe_.block_n), 0);
+    for (int64_t j = 0; j < recipe_.block_n && first_key + j < in_.k.seqlen; ++j) {
+      const std::vector<Unpacked> k = UnpackRow(in_.k, batch_, first_key + j, kv_head_);
+      words[static_cast<size_t>(j)] = DotChain(recipe_.qk, q_.data(), k.data(), in_.k.dim, 0);
+    }
+    std::vector<float> s(words.size());
+    ScoreTile(recipe_, params_.math, softcap_scale_, schedule, first_key, words.data(), s.data());
+    return s;
+  }
+
+  void CountTile(const RowSchedule& schedule, int64_t first_key, const std::vector<float>& p_values,
+                 std::vector<uint32_t>* o, LostProducts* lost) const {
+    const fp8::Format p_format = recipe_.p_format == PFormat::kBF16 ? fp8::kBF16 : fp8::kE4M3FN;
+    const auto n = static_cast<size_t>(recipe_.block_n);
+    std::vector<Unpacked> p(n), column(n);
+    std::vector<std::vector<Unpacked>> v(n);
+    for (size_t j = 0; j < n; ++j) {
+      p[j] = fp8::Unpack(p_format, RoundP(recipe_.p_format, p_values[j]));
+      const int64_t key = first_key + static_cast<int64_t>(j);
+      if (key < in_.v.seqlen) v[j] = UnpackRow(in_.v, batch_, key, kv_head_);
+    }
+    std::vector<KeyCount> count(n);
+    const int group = recipe_.pv.group;
+    for (size_t c = 0; c < o->size(); ++c) {
+      for (size_t j = 0; j < n; ++j) column[j] = v[j].empty() ? Unpacked{} : v[j][c];
+      for (int i = 0; i < recipe_.block_n; i += group)
+        (*o)[c] = CountGroup(recipe_.pv, p.data() + i, column.data() + i,
+                             std::min(group, recipe_.block_n - i), (*o)[c], count.data() + i);
+    }
+    for (size_t j = 0; j < n; ++j) {
+      const int64_t key = first_key + static_cast<int64_t>(j);
+      if (key < schedule.key_begin || key >= schedule.key_end) continue;
+      ++lost->keys;
+      if (p[j].significand == 0) ++lost->keys_p_zero;
+      if (count[j].products > 0 && count[j].cut == count[j].products) ++lost->keys_cut;
+      lost->products += count[j].products;
+      lost->products_cut += count[j].cut;
+    }
+  }
+
+  const AttentionRecipe& recipe_;
+  const AttentionInputs& in_;
+  const int64_t batch_, kv_head_;
+  const SoftmaxParams params_;
+  const float softcap_scale_;
+  const std::vector<Unpacked> q_;
+};
+
+}  // namespace
+
+LostProducts CountLostProducts(const AttentionRecipe& recipe, const AttentionInputs& in,
+                               int64_t batch, int64_t query_row, int64_t head,
+                               const AttentionOptions& options) {
+  CheckAttention(recipe, in, options);
+  if (recipe.accumulation == PvAccumulation::kExact || recipe.pv.flow != Flow::kChained)
+    throw std::invalid_argument("attention: products are counted on chained units only");
+  if (batch < 0 || batch >= in.q.batch || query_row < 0 || query_row >= in.q.seqlen || head < 0 ||
+      head >= in.q.heads)
+    throw std::invalid_argument("attention: no such row to count");
+  const SequenceShape shape = ShapeOf(in);
+  RowCounter counter(recipe, in, batch, query_row, head, options);
+  LostProducts lost;
+  for (int split = 0; split < recipe.num_splits; ++split)
+    counter.Split(ScheduleRow(recipe, shape, QueryNumber(in, query_row), head % shape.group, split),
+                  &lost);
+  return lost;
+}
+
+}  // namespace lostbits::sim
