@@ -1,0 +1,46 @@
+// A tensor from one format to another, with counts of what was lost on the way.
+#ifndef LOSTBITS_SRC_CLI_ENCODE_TENSOR_H_
+#define LOSTBITS_SRC_CLI_ENCODE_TENSOR_H_
+
+#include <optional>
+
+#include "fp8/codec.h"
+#include "fp8/preset.h"
+#include "tensor_file.h"
+
+namespace lostbits::cli {
+
+struct EncodeCounts {
+  int64_t elements = 0, inexact = 0, overflow = 0, flushed = 0, subnormal = 0, nan = 0;
+
+  void Add(const fp8::Encoded& e);
+};
+
+/// The 32 random bits of element i: the same whatever the number of threads.
+uint32_t RandomWord(uint64_t seed, int64_t i);
+
+/// How values become codes of `to`.
+struct Encoder {
+  fp8::Format to;
+  fp8::EncodePolicy policy;             ///< without a library
+  std::optional<fp8::Library> library;  ///< as this library converts the source format
+  uint64_t seed = 0;                    ///< of stochastic rounding
+
+  /// Throws std::invalid_argument if the library has no conversion from `from`.
+  void Check(const fp8::Format& from) const;
+  /// Element i, which came from `from`.
+  fp8::Encoded operator()(const fp8::Format& from, const fp8::Unpacked& x, int64_t i) const;
+};
+
+/// Every element of `in`, which must have a format. Adds to `counts`.
+Tensor EncodeTensor(const Tensor& in, const Encoder& encoder, EncodeCounts& counts);
+
+/// The values of `in` in float32, or in float64 if they are float64. NaNs as `decode` has them.
+Tensor DecodeTensor(const Tensor& in, const fp8::DecodePolicy& decode = {});
+
+/// Throws unless every element of `in` is typed.
+void CheckTyped(const Tensor& in);
+
+}  // namespace lostbits::cli
+
+#endif  // LOSTBITS_SRC_CLI_ENCODE_TENSOR_H_
