@@ -11,6 +11,27 @@ namespace lostbits::sim {
 
 // ---- GEMM ------------------------------------------------------------------------------------
 
+/// What a kernel multiplies the codes of one operand by.
+enum class GemmScaling : uint8_t {
+  kNone,
+  kPerTensor,  ///< one number, applied to the finished sum
+  kBlock128,   ///< A: one a row and 128 k (1x128); B: one a 128 k and 128 columns (128x128);
+               ///< applied at each promotion (DeepGEMM, sm90_fp8_gemm_1d2d.cuh:253-340)
+};
+
+/// A GEMM kernel: D = A B, or C + A B. sim/gemm_recipe.h says what each field does to the bits.
+struct GemmRecipe {
+  AccumSpec unit;
+  int promote_every = 0;  ///< instructions between flushes to an FP32 sum; 0: never. 4 with K = 32:
+                          ///< CUTLASS mma_promotion_interval, DeepGEMM BLOCK_K = 128
+  GemmScaling scale_a = GemmScaling::kNone;
+  GemmScaling scale_b = GemmScaling::kNone;
+  int split_k = 1;                   ///< contiguous ranges of k, summed in ascending order
+  fp8::Format partial = fp8::kFP32;  ///< what a range's sum is stored as: kFP32 or kBF16
+  fp8::Format output = fp8::kFP32;   ///< kFP32, kBF16 or kFP16
+
+  constexpr bool operator==(const GemmRecipe&) const = default;
+};
 
 // ---- Attention -------------------------------------------------------------------------------
 // Line numbers are those of vllm-project/flash-attention, commit 617264c1, folder hopper/.
