@@ -22,20 +22,24 @@
 #include <string>
 #include <vector>
 
+#include "sim/attention.h"
 #include "sim/recipe.h"
 
 namespace lostbits::sim {
 
-/// One way to compute attention, with the name under which it is reported.
+/// One way to compute attention, with the name under which it is reported. Whether it reads Q, K and
+/// V as E4M3 or as BF16 codes follows from recipe.qk.a.
 struct NeedleVariant {
   std::string name;
   AttentionRecipe recipe;
-  bool bf16 = false;  ///< Q, K, V handed over as BF16 codes instead of E4M3
 };
 
 /// The rows of the study: BF16 FlashAttention-3; FP8 one-level, two-level every tile (#104), every 4
 /// and every 64 tiles (#122), all on Hopper; FP8 on Blackwell. Decode tiles.
 std::vector<NeedleVariant> DefaultNeedleVariants(int head_dim);
+
+/// Query heads of one weight that share one haystack (one KV head), each with its own needle.
+inline constexpr int kNeedleGroup = 8;
 
 struct NeedleOptions {
   std::vector<int64_t> contexts{1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072};
@@ -47,36 +51,54 @@ struct NeedleOptions {
   int threads = 0;  ///< 0: all
 };
 
-/// Query heads that share one haystack (one KV head), each with a needle of its own.
-inline constexpr int kNeedleGroup = 8;
-/// Size of the codebook a readout chooses from.
-inline constexpr int kCodewords = 64;
+/// How far outputs lie from exact attention, over any number of rows.
+struct OutputError {
+  double relative = 0;  ///< |o - exact|_2 / |exact|_2
+  double gain = 0;      ///< <o, exact> / <exact, exact>: 1 is right, 0.125 keeps an eighth
+};
 
-/// One cell of the grid, for one variant ("exact" is softmax attention in double).
+/// One cell of the grid, for one variant ("exact" is softmax attention in binary64).
 struct NeedleCell {
   int64_t context = 0;
   double mean = 0;
   double weight = 0;
   std::string variant;
   int trials = 0;
-  int found = 0;               ///< queries whose needle was read out
-  double relative_error = 0;   ///< |o - exact|_2 / |exact|_2 over all trials
-  double gain = 0;             ///< <o, exact> / <exact, exact> over all trials
-  double cut = 0;              ///< share of nonzero products P * V cut to exactly nothing; NaN if
-                               ///< not counted (exact, and units that keep 25 bits of BF16)
+  int found = 0;     ///< queries whose needle was read out
+  OutputError error;  ///< over all trials
+  /// Share of keys that left no trace in one sampled row's output: P rounded to zero, or every
+  /// product P * V cut to nothing. NaN for "exact".
+  double keys_lost = 0;
   double realised_weight = 0;  ///< mean softmax weight the needles really got
 };
 
-struct NeedleResult {
-  std::vector<NeedleCell> cells;
+/// Runs the study. Cells come ordered by context, mean, weight, then variant, "exact" first.
+/// progress, if set, is called from the calling thread with the share done.
+/// Throws std::invalid_argument: contexts outside [1024, 2^20], weights outside (0, 1), trials not a
+/// positive multiple of kNeedleGroup, means not finite, head_dim not one of the five.
+/// Cost: trials * |weights| * |means| * |variants| * sum(contexts) * head_dim * 2 multiply-adds;
+/// memory O(max(context) * head_dim * trials / kNeedleGroup).
+std::vector<NeedleCell> RunNeedle(const NeedleOptions& options,
+                                  const std::vector<NeedleVariant>& variants,
+                                  const std::function<void(double)>& progress = {});
+
+/// One KV head of a user's tensors under one variant.
+struct HeadError {
+  int64_t batch = 0;
+  int64_t kv_head = 0;
+  std::string variant;    ///< "exact on E4M3" is exact attention on the quantised tensors
+  OutputError error;      ///< against exact attention on the tensors as given
+  double keys_lost = 0;   ///< as in NeedleCell, for the head group's first sampled row
 };
 
-/// Runs the study. progress, if set, is called from the calling thread with the fraction done.
-/// Throws std::invalid_argument on contexts, weights, trials or head_dim out of range.
-/// Cost: trials * |weights| * |means| * |variants| * sum(contexts) * head_dim * 2 multiply-adds;
-/// memory O(max(context) * head_dim).
-NeedleResult RunNeedle(const NeedleOptions& options, const std::vector<NeedleVariant>& variants,
-                       const std::function<void(double)>& progress = {});
+/// The same comparison on given tensors. bf16 and e4m3 hold the same Q, K and V in two formats (the
+/// E4M3 ones with their descales); both are row-sampled alike. Recipes are the variants' with
+/// `causal` and the given softmax_scale. Results are ordered by batch, head, variant.
+/// Throws std::invalid_argument as AttentionForward does.
+std::vector<HeadError> CompareOnTensors(const AttentionInputs& bf16, const AttentionInputs& e4m3,
+                                        bool causal, float softmax_scale,
+                                        const std::vector<NeedleVariant>& variants, int threads,
+                                        const std::function<void(double)>& progress = {});
 
 }  // namespace lostbits::sim
 
