@@ -34,14 +34,19 @@ inline std::string Hex(uint64_t word, int digits = 8) {
 }
 
 /// "a codes ; b codes ; c word", as `lostbits dot --machine NAME` reads it.
+inline std::string DotLine(fp8::Format fa, fp8::Format fb, fp8::Format acc,
+                           const std::vector<uint32_t>& a, const std::vector<uint32_t>& b,
+                           uint32_t c) {
+  std::ostringstream line;
+  for (uint32_t x : a) line << Hex(x, (fp8::StorageBits(fa) + 3) / 4) << ' ';
+  line << ';';
+  for (uint32_t x : b) line << ' ' << Hex(x, (fp8::StorageBits(fb) + 3) / 4);
+  line << " ; " << Hex(c, fp8::StorageBits(acc) / 4);
+  return line.str();
+}
 inline std::string DotLine(const sim::AccumSpec& spec, const std::vector<uint32_t>& a,
                            const std::vector<uint32_t>& b, uint32_t c) {
-  std::ostringstream line;
-  for (uint32_t x : a) line << Hex(x, (fp8::StorageBits(spec.a) + 3) / 4) << ' ';
-  line << ';';
-  for (uint32_t x : b) line << ' ' << Hex(x, (fp8::StorageBits(spec.b) + 3) / 4);
-  line << " ; " << Hex(c, fp8::StorageBits(spec.acc) / 4);
-  return line.str();
+  return DotLine(spec.a, spec.b, spec.acc, a, b, c);
 }
 
 inline std::vector<fp8::Unpacked> UnpackAll(fp8::Format f, const std::vector<uint32_t>& codes) {
