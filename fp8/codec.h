@@ -127,8 +127,10 @@ FP8_HD constexpr Encoded Pack(Format f, const Unpacked& x, const EncodePolicy& p
   if (x.cls == Class::kZero) return {.code = zero};
 
   const uint64_t largest = (MaxMagnitude(f) << f.pad) | sign;
+  EncodePolicy sign_kept = p;
+  sign_kept.nan_sign = NanSign::kKeep;
   const uint64_t infinity = HasInf(f)   ? ((MaxMagnitude(f) + 1) << f.pad) | sign
-                            : HasNan(f) ? NanCode(f, negative, p)
+                            : HasNan(f) ? NanCode(f, negative, sign_kept)
                                         : largest;
   if (x.cls == Class::kInf) {
     if (p.inf == InfRule::kSaturate) return {.code = largest};

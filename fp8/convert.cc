@@ -1,0 +1,250 @@
+#include "fp8/convert.h"
+
+#include <array>
+#include <bit>
+#include <cstring>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "fp8/convert.cc"  // compiled once for each instruction set
+#include "hwy/foreach_target.h"
+// foreach_target.h comes first.
+#include "fp8/codec-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lostbits::fp8 {
+namespace HWY_NAMESPACE {
+
+void FloatsToE4M3FN(const float* in, uint8_t* out, size_t n, const EncodeTable& t) {
+  EncodeFloats<kE4M3FN>(in, out, n, t);
+}
+void FloatsToE5M2(const float* in, uint8_t* out, size_t n, const EncodeTable& t) {
+  EncodeFloats<kE5M2>(in, out, n, t);
+}
+void Bfloat16sToE4M3FN(const uint16_t* in, uint8_t* out, size_t n, const EncodeTable& t) {
+  EncodeBfloat16s<kE4M3FN>(in, out, n, t);
+}
+void Bfloat16sToE5M2(const uint16_t* in, uint8_t* out, size_t n, const EncodeTable& t) {
+  EncodeBfloat16s<kE5M2>(in, out, n, t);
+}
+void E4M3FNToFloats(const uint8_t* in, float* out, size_t n, const DecodeTable& t) {
+  DecodeToFloats<kE4M3FN>(in, out, n, t);
+}
+void E5M2ToFloats(const uint8_t* in, float* out, size_t n, const DecodeTable& t) {
+  DecodeToFloats<kE5M2>(in, out, n, t);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lostbits::fp8
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lostbits::fp8 {
+namespace {
+
+HWY_EXPORT(FloatsToE4M3FN);
+HWY_EXPORT(FloatsToE5M2);
+HWY_EXPORT(Bfloat16sToE4M3FN);
+HWY_EXPORT(Bfloat16sToE5M2);
+HWY_EXPORT(E4M3FNToFloats);
+HWY_EXPORT(E5M2ToFloats);
+
+/// The function of a dispatch table for `target`, or for the best instruction set if that is 0.
+/// Highway's tables hold an initializer, one entry an instruction set, and the fallback; or a
+/// single entry where only one instruction set was compiled (HWY_EXPORT in hwy/highway.h).
+template <class Function, size_t kSize>
+Function* ForTarget(Function* const (&table)[kSize], int64_t target) {
+  if constexpr (kSize == 1) {
+    return table[0];
+  } else {
+    if (target == 0) {
+      hwy::ChosenTarget& chosen = hwy::GetChosenTarget();
+      if (!chosen.IsInitialized()) chosen.Update(hwy::SupportedTargets());
+      return table[chosen.GetIndex()];
+    }
+    const auto bit = static_cast<uint64_t>(HWY_CHOSEN_TARGET_SHIFT(target));
+    return table[bit == 0 ? kSize - 1 : static_cast<size_t>(std::countr_zero(bit))];
+  }
+}
+
+std::string Describe(Format f) {
+  return (IsSigned(f) ? "E" : "unsigned E") + std::to_string(f.exponent_bits) + "M" +
+         std::to_string(f.mantissa_bits);
+}
+
+void CheckContainer(const char* which, Format f, int bytes) {
+  if (bytes == ContainerBytes(f)) return;
+  throw std::invalid_argument(std::string(which) + ": expected " +
+                              std::to_string(ContainerBytes(f)) + "-byte elements for format " +
+                              Describe(f) + ", came " + std::to_string(bytes) + "-byte ones");
+}
+
+void CheckArrays(const void* in, size_t in_size, int in_bytes, const void* out, size_t out_size,
+                 int out_bytes) {
+  if (in_size != out_size)
+    throw std::invalid_argument("expected input and output of one size, came " +
+                                std::to_string(in_size) + " and " + std::to_string(out_size));
+  if (in == out && in_bytes == out_bytes) return;
+  const auto* in_begin = static_cast<const char*>(in);
+  const auto* out_begin = static_cast<const char*>(out);
+  const std::less<const char*> before;  // orders pointers into different arrays too
+  if (before(in_begin, out_begin + out_size * static_cast<size_t>(out_bytes)) &&
+      before(out_begin, in_begin + in_size * static_cast<size_t>(in_bytes)))
+    throw std::invalid_argument("expected input and output apart, came arrays that overlap");
+}
+
+void CheckTarget(Path path) {
+  if (path.target == 0) return;
+  if (path.kind != Path::kLanes)
+    throw std::invalid_argument("expected Path::kLanes with a target, came another path");
+  std::string known;
+  for (const LaneTarget& t : LaneTargets()) {
+    if (t.id == path.target) return;
+    known += " " + t.name;
+  }
+  throw std::invalid_argument("expected one of the instruction sets" + known + ", came id " +
+                              std::to_string(path.target));
+}
+
+/// Calls use(uint8_t{}) .. use(uint64_t{}) for 1 .. 8 bytes.
+template <class Use>
+void WithContainer(int bytes, const Use& use) {
+  switch (bytes) {
+    case 1: return use(uint8_t{});
+    case 2: return use(uint16_t{});
+    case 4: return use(uint32_t{});
+    default: return use(uint64_t{});
+  }
+}
+
+/// The i-th integer of an array whose elements may be floats or doubles.
+template <class Word>
+uint64_t LoadWord(const void* data, size_t i) {
+  Word word;
+  std::memcpy(&word, static_cast<const char*>(data) + i * sizeof(Word), sizeof(Word));
+  return word;
+}
+template <class Word>
+void StoreWord(void* data, size_t i, uint64_t code) {
+  const auto word = static_cast<Word>(code);
+  std::memcpy(static_cast<char*>(data) + i * sizeof(Word), &word, sizeof(Word));
+}
+
+void EncodeWithIntegers(const ConstCodes& in, const Codes& out, const EncodePolicy& policy,
+                        const EncodeOptions& options) {
+  EncodeCounts counts;
+  WithContainer(in.bytes, [&](auto in_word) {
+    WithContainer(out.bytes, [&](auto out_word) {
+      for (size_t i = 0; i < in.size; ++i) {
+        const Unpacked x = Unpack(in.format, LoadWord<decltype(in_word)>(in.data, i));
+        const uint32_t random = options.random.empty() ? 0 : options.random[i];
+        const Encoded e = Pack(out.format, x, policy, random);
+        StoreWord<decltype(out_word)>(out.data, i, e.code);
+        counts += {.total = 1,
+                   .inexact = e.inexact,
+                   .overflow = e.overflow,
+                   .flushed = e.flushed,
+                   .subnormal = e.subnormal,
+                   .nan = e.nan};
+      }
+    });
+  });
+  if (options.counts != nullptr) *options.counts += counts;
+}
+
+void EncodeWithLanes(const ConstCodes& in, const Codes& out, const EncodePolicy& policy,
+                     int64_t target) {
+  const EncodeTable t = MakeEncodeTable(out.format, policy);
+  auto* codes = static_cast<uint8_t*>(out.data);
+  const bool e4m3 = out.format == kE4M3FN;
+  if (in.format == kFP32) {
+    const auto* x = static_cast<const float*>(in.data);
+    const auto run = e4m3 ? ForTarget(HWY_DISPATCH_TABLE(FloatsToE4M3FN), target)
+                          : ForTarget(HWY_DISPATCH_TABLE(FloatsToE5M2), target);
+    run(x, codes, in.size, t);
+  } else {
+    const auto* x = static_cast<const uint16_t*>(in.data);
+    const auto run = e4m3 ? ForTarget(HWY_DISPATCH_TABLE(Bfloat16sToE4M3FN), target)
+                          : ForTarget(HWY_DISPATCH_TABLE(Bfloat16sToE5M2), target);
+    run(x, codes, in.size, t);
+  }
+}
+
+void DecodeWithIntegers(const ConstCodes& in, std::span<float> out, const DecodePolicy& policy) {
+  const int bits = StorageBits(in.format);
+  if (bits <= 8 && in.size >= 256) {
+    std::array<float, 256> values;
+    for (uint32_t code = 0; code < 256; ++code) values[code] = Decode(in.format, code, policy);
+    for (size_t i = 0; i < in.size; ++i) out[i] = values[LoadWord<uint8_t>(in.data, i)];
+    return;
+  }
+  WithContainer(in.bytes, [&](auto word) {
+    for (size_t i = 0; i < in.size; ++i)
+      out[i] = Decode(in.format, LoadWord<decltype(word)>(in.data, i), policy);
+  });
+}
+
+}  // namespace
+
+EncodeCounts& EncodeCounts::operator+=(const EncodeCounts& other) {
+  total += other.total;
+  inexact += other.inexact;
+  overflow += other.overflow;
+  flushed += other.flushed;
+  subnormal += other.subnormal;
+  nan += other.nan;
+  return *this;
+}
+
+std::vector<LaneTarget> LaneTargets() {
+  std::vector<LaneTarget> targets;
+  for (const int64_t id : hwy::SupportedAndGeneratedTargets())
+    targets.push_back({id, hwy::TargetName(id)});
+  return targets;
+}
+
+void Encode(ConstCodes in, Codes out, const EncodePolicy& policy, const EncodeOptions& options) {
+  CheckContainer("input", in.format, in.bytes);
+  CheckContainer("output", out.format, out.bytes);
+  CheckArrays(in.data, in.size, in.bytes, out.data, out.size, out.bytes);
+  CheckTarget(options.path);
+  const size_t words = policy.rounding == Rounding::kStochastic ? in.size : 0;
+  if (options.random.size() != words)
+    throw std::invalid_argument("expected " + std::to_string(words) + " random words, came " +
+                                std::to_string(options.random.size()));
+  if (policy.random_bit_count > 32)
+    throw std::invalid_argument("expected a random_bit_count of at most 32, came " +
+                                std::to_string(policy.random_bit_count));
+  const bool lanes_can = (in.format == kFP32 || in.format == kBF16) &&
+                         LanesEncode(out.format, policy) && options.counts == nullptr;
+  if (options.path.kind == Path::kLanes && !lanes_can)
+    throw std::invalid_argument(
+        "expected FP32 or BF16 to E4M3FN or E5M2, to nearest even and without counts, for lanes");
+  if (lanes_can && options.path.kind != Path::kIntegers) {
+    EncodeWithLanes(in, out, policy, options.path.target);
+  } else {
+    EncodeWithIntegers(in, out, policy, options);
+  }
+}
+
+void Decode(ConstCodes in, std::span<float> out, const DecodePolicy& policy, Path path) {
+  CheckContainer("input", in.format, in.bytes);
+  CheckArrays(in.data, in.size, in.bytes, out.data(), out.size(), sizeof(float));
+  CheckTarget(path);
+  const bool lanes_can = LanesDecode(in.format, policy);
+  if (path.kind == Path::kLanes && !lanes_can)
+    throw std::invalid_argument("expected E4M3FN or E5M2 without NaN payloads for lanes");
+  if (!lanes_can || path.kind == Path::kIntegers) {
+    DecodeWithIntegers(in, out, policy);
+    return;
+  }
+  const auto run = in.format == kE4M3FN ? ForTarget(HWY_DISPATCH_TABLE(E4M3FNToFloats), path.target)
+                                        : ForTarget(HWY_DISPATCH_TABLE(E5M2ToFloats), path.target);
+  run(static_cast<const uint8_t*>(in.data), out.data(), in.size, MakeDecodeTable(policy));
+}
+
+}  // namespace lostbits::fp8
+#endif  // HWY_ONCE

@@ -33,7 +33,8 @@ enum class InfRule : uint8_t {
   kKeep,      ///< Inf; NaN where the format has no Inf; the largest number where it has neither.
 };
 
-/// Sign of a NaN result, where the format has two.
+/// Sign of the result for a NaN input, where the format has two NaNs. An overflow or an Inf that
+/// becomes NaN keeps its own sign under all three.
 enum class NanSign : uint8_t { kKeep, kClear, kSet };
 
 /// Mantissa of a NaN result in an IEEE-style format.

@@ -129,11 +129,11 @@ inline uint64_t Nan(Format f, bool negative, const EncodePolicy& p, double paylo
 }
 
 /// What stands for a magnitude without bound: Inf, else NaN, else the maximum.
-inline Result Beyond(Format f, bool negative, const EncodePolicy& p, bool saturate) {
+inline Result Beyond(Format f, bool negative, bool saturate) {
   if (saturate || f.specials == Specials::kFinite)
     return {.code = Assemble(f, negative, FiniteCount(f) - 1)};
   if (f.specials == Specials::kIeee) return {.code = Assemble(f, negative, FiniteCount(f))};
-  return {.code = Nan(f, negative, p, 0), .nan = true};
+  return {.code = Nan(f, negative, {.nan_sign = NanSign::kKeep}, 0), .nan = true};
 }
 
 /// IEEE 754-2019 section 7.4: the roundings that never leave the finite numbers on this side.
@@ -158,7 +158,7 @@ inline Result Finish(Format f, double x, bool negative, uint64_t magnitude, cons
   if (magnitude >= FiniteCount(f)) {
     const bool saturate = p.overflow == Overflow::kSaturate ||
                           (p.overflow == Overflow::kIeee && PointsInward(p.rounding, negative));
-    Result r = Beyond(f, negative, p, saturate);
+    Result r = Beyond(f, negative, saturate);
     r.inexact = r.overflow = true;
     return r;
   }
@@ -192,7 +192,7 @@ inline Result Encode(Format f, double x, const EncodePolicy& p = {}, uint32_t ra
     if (size < Value(f, 0) && size > 0 && p.scale_zero == ScaleZero::kTinyNan) return nan;
     if (size < Value(f, 0)) return {0, true};  // nothing lies below
   }
-  if (infinite) return Beyond(f, negative, p, p.inf == InfRule::kSaturate);
+  if (infinite) return Beyond(f, negative, p.inf == InfRule::kSaturate);
   if (size == 0) {
     const bool minus = negative && f.specials != Specials::kFnuz;
     return {.code = Assemble(f, minus, 0)};
