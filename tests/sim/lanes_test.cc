@@ -1,0 +1,164 @@
+// Lanes = integers: MultiplyAccumulate on every instruction set that Highway compiled, against
+// DotChain one output at a time.
+#include <string>
+
+#include "tests/sim/lanes_case.h"
+
+namespace lostbits {
+namespace {
+
+using test::Layout;
+using test::MatrixCase;
+using test::Pattern;
+
+class Lanes : public ::testing::TestWithParam<int64_t> {
+ protected:
+  test::ForcedTarget forced_{GetParam()};
+};
+
+std::string TargetOf(const ::testing::TestParamInfo<int64_t>& info) {
+  return hwy::TargetName(info.param);
+}
+INSTANTIATE_TEST_SUITE_P(Every, Lanes, ::testing::ValuesIn(test::Targets()), TargetOf);
+
+TEST_P(Lanes, RunWhereTheyAreSent) {
+  EXPECT_STREQ(sim::InstructionSetName(), hwy::TargetName(GetParam()));
+}
+
+TEST_P(Lanes, EqualTheIntegersOnEveryMachineAndPattern) {
+  test::Random r(20);
+  sim::PackedB packed;  // one for all: what a larger operand left behind must not matter
+  for (const sim::ArchRow& row : sim::kArchTable) {
+    for (int p = 0; p < test::kPatternCount; ++p) {
+      for (int repeat = 0; repeat < 2; ++repeat) {
+        const int m = r.Between(1, 7), n = r.Between(1, 37);
+        const int k = r.Between(1, 2 * row.spec.k + 3);
+        const MatrixCase x = DrawMatrix(r, row.spec, m, n, k, static_cast<Pattern>(p));
+        const Layout layout = r.OneIn(2) ? Layout::kTransposed : Layout::kRowMajor;
+        ASSERT_TRUE(SameWords(row, x, LaneProduct(row.spec, x, layout, packed),
+                              ExpectedProduct(row.spec, x)));
+      }
+    }
+  }
+}
+
+// Sizes that are a multiple of nothing: strips, row blocks and groups all end early.
+TEST_P(Lanes, EqualTheIntegersInEveryShape) {
+  test::Random r(21);
+  sim::PackedB packed;
+  for (const char* name :
+       {"hopper:wgmma:e4m3:f32", "hopper:wgmma:e5m2.e4m3:f32", "ada:mma.sync:e5m2:f32",
+        "blackwell:tcgen05:e4m3:f32", "hopper:mma.sync:bf16:f32", "volta:mma.sync:f16:f32",
+        "ampere:mma.sync:tf32:f32"}) {
+    const sim::ArchRow& row = test::Row(name);
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      const int m = r.Between(0, 35) * 2 + 1, n = r.Between(0, 35) * 2 + 1;
+      const int k = r.Between(0, 35) * 2 + 1;
+      const MatrixCase x = DrawMatrix(r, row.spec, m, n, k, Pattern::kNormal);
+      const std::vector<uint32_t> want = ExpectedProduct(row.spec, x);
+      for (Layout layout : {Layout::kRowMajor, Layout::kTransposed}) {
+        ASSERT_TRUE(SameWords(row, x, LaneProduct(row.spec, x, layout, packed), want));
+      }
+    }
+  }
+}
+
+// One Inf or NaN, in each place of A and of B, beside each kind of c.
+TEST_P(Lanes, SendSpecialsAnywhereToTheIntegers) {
+  test::Random r(22);
+  sim::PackedB packed;
+  // +0, -0, smallest subnormal, largest subnormal, smallest normal, 24 bits of 1, largest, Inf,
+  // NaN.
+  constexpr uint32_t kAddends[] = {0x0000'0000, 0x8000'0000, 0x0000'0001, 0x807F'FFFF, 0x0080'0000,
+                                   0x3FFF'FFFF, 0xFF7F'FFFF, 0x7F80'0000, 0xFF80'0000, 0xFFC0'0001};
+  for (const char* name :
+       {"hopper:wgmma:e5m2:f32", "ada:mma.sync:e4m3:f32", "blackwell:tcgen05:e4m3.e5m2:f32",
+        "hopper:mma.sync:bf16:f32", "ampere:mma.sync:tf32:f32"}) {
+    const sim::ArchRow& row = test::Row(name);
+    const int k = 2 * row.spec.group;
+    for (int place = 0; place < 2 * k; ++place) {
+      MatrixCase x =
+          DrawMatrix(r, row.spec, 5, 19, k, r.OneIn(2) ? Pattern::kNormal : Pattern::kZeros);
+      for (uint32_t& c : x.c) c = kAddends[r.Below(std::size(kAddends))];
+      const auto at = static_cast<size_t>(place % k);
+      if (place < k) {
+        x.a[r.Below(5)][at] = static_cast<uint32_t>(SpecialCode(r, row.spec.a));
+      } else {
+        x.b[r.Below(19)][at] = static_cast<uint32_t>(SpecialCode(r, row.spec.b));
+      }
+      ASSERT_TRUE(SameWords(row, x, LaneProduct(row.spec, x, Layout::kRowMajor, packed),
+                            ExpectedProduct(row.spec, x)));
+    }
+  }
+}
+
+// Formats and parameters that no row of the table has: FP4, FP6, FNUZ, other F, other e_zero.
+TEST_P(Lanes, EqualTheIntegersOnUnitsOutsideTheTable) {
+  test::Random r(23);
+  sim::PackedB packed;
+  const fp8::Format formats[] = {fp8::kE2M1, fp8::kE2M3, fp8::kE3M2, fp8::kE4M3FNUZ, fp8::kE5M2FNUZ,
+                                 fp8::kE3M4, fp8::kE4M3, fp8::kFP16, fp8::kBF16};
+  int narrow = 0, wide = 0;
+  for (int repeat = 0; repeat < 150; ++repeat) {
+    sim::ArchRow row = test::Row("blackwell:tcgen05:e4m3:f32");
+    row.spec.a = formats[r.Below(std::size(formats))];
+    row.spec.b = formats[r.Below(std::size(formats))];
+    row.spec.group = 4 << r.Below(4);
+    row.spec.k = row.spec.group << r.Below(2);
+    row.spec.fraction_bits = r.OneIn(3) ? 13 : r.Between(20, 26);
+    if (row.spec.fraction_bits == 13) row.spec.out = sim::kE8M13;
+    row.spec.e_zero = r.OneIn(2) ? -133 : r.Between(-160, -60);
+    narrow += std::string("narrow") == sim::LanePathName(row.spec);
+    wide += std::string("wide") == sim::LanePathName(row.spec);
+    const auto pattern = static_cast<Pattern>(r.Below(test::kPatternCount));
+    const MatrixCase x =
+        DrawMatrix(r, row.spec, r.Between(1, 6), r.Between(1, 20), r.Between(1, 70), pattern);
+    ASSERT_TRUE(SameWords(row, x, LaneProduct(row.spec, x, Layout::kTransposed, packed),
+                          ExpectedProduct(row.spec, x)))
+        << "a E" << int{row.spec.a.exponent_bits} << 'M' << int{row.spec.a.mantissa_bits} << ", b E"
+        << int{row.spec.b.exponent_bits} << 'M' << int{row.spec.b.mantissa_bits} << ", L "
+        << row.spec.group << ", F " << row.spec.fraction_bits << ", e_zero " << row.spec.e_zero;
+  }
+  EXPECT_GT(narrow, 5);
+  EXPECT_GT(wide, 20);
+}
+
+// A packed operand has one layout for all instruction sets.
+TEST(LanesLayout, IsTheSameOnEveryInstructionSet) {
+  test::Random r(24);
+  for (const char* name : {"hopper:wgmma:e4m3:f32", "hopper:mma.sync:tf32:f32"}) {
+    const sim::ArchRow& row = test::Row(name);
+    const MatrixCase x = DrawMatrix(r, row.spec, 3, 21, 40, Pattern::kRawBits);
+    const std::vector<uint32_t> want = ExpectedProduct(row.spec, x);
+    test::StoredMatrix a(row.spec.a, 3, 40, 0), b(row.spec.b, 21, 40, 0);
+    for (int64_t p = 0; p < 40; ++p) {
+      for (int64_t i = 0; i < 3; ++i) a.Set(i, p, x.a[size_t(i)][size_t(p)]);
+      for (int64_t j = 0; j < 21; ++j) b.Set(j, p, x.b[size_t(j)][size_t(p)]);
+    }
+    for (int64_t packs : test::Targets()) {
+      sim::PackedB packed;
+      {
+        const test::ForcedTarget forced(packs);
+        packed.PackTransposed(row.spec, b.View());
+      }
+      for (int64_t multiplies : test::Targets()) {
+        const test::ForcedTarget forced(multiplies);
+        std::vector<uint32_t> c = x.c;
+        sim::MultiplyAccumulate(row.spec, a.View(), packed, {c.data(), 3, 21});
+        ASSERT_TRUE(SameWords(row, x, c, want)) << "packed on " << hwy::TargetName(packs);
+      }
+    }
+  }
+}
+
+// Which machines have lanes at all: a plan that silently fell back would still be right, and slow.
+TEST(LanePaths, ServeTheMachinesTheyClaim) {
+  for (const sim::ArchRow& row : sim::kArchTable) {
+    const bool chained_fp32 = row.spec.acc == fp8::kFP32 && row.spec.flow == sim::Flow::kChained;
+    const char* want = !chained_fp32 ? "integer" : row.spec.fraction_bits == 13 ? "narrow" : "wide";
+    EXPECT_STREQ(sim::LanePathName(row.spec), want) << test::Name(row);
+  }
+}
+
+}  // namespace
+}  // namespace lostbits
