@@ -34,15 +34,64 @@ struct alignas(64) StagedOperands {
   int16_t negative[StagedCodes::kMost];
 };
 
+#if HWY_TARGET != HWY_SCALAR
+// Operands taken apart, and the constants that it takes.
+class Decoder {
+ public:
+  using D = hn::CappedTag<int16_t, 32>;
+  using DU = hn::RebindToUnsigned<D>;
+  using V = hn::Vec<D>;
+  using VU = hn::Vec<DU>;
+  struct Operands {
+    V exponent, significand, negative;
+  };
+
+  HWY_INLINE explicit Decoder(const DecodePlan& plan)
+      : format_(plan.format),
+        extra_bits_(plan.extra_bits),
+        shift_(plan.shift),
+        bias_(static_cast<int16_t>(plan.exponent_bias - plan.format.bias)) {}
+
+  HWY_INLINE Operands Take(VU upper, V lower) const {
+    const D d;
+    const DU du;
+    const fp8::Format f = format_;
+    const V zero = hn::Zero(d);
+    const auto mask = static_cast<uint16_t>((1 << fp8::MagnitudeBits(f)) - 1);
+    const VU code = hn::And(upper, hn::Set(du, mask));
+    const V magnitude = hn::BitCast(d, code);
+    const V field = hn::BitCast(d, hn::ShiftRightSame(code, f.mantissa_bits));
+    const V mantissa = hn::And(magnitude, Short((1 << f.mantissa_bits) - 1));
+    const V sign = hn::And(hn::BitCast(d, upper), Short(static_cast<int>(fp8::SignMask(f))));
+    const V hidden = hn::IfThenZeroElse(hn::Eq(field, zero), Short(1 << f.mantissa_bits));
+    V significand = hn::Or(hn::ShiftLeftSame(hn::Or(mantissa, hidden), extra_bits_), lower);
+    auto special = hn::Gt(magnitude, Short(static_cast<int>(fp8::MaxMagnitude(f))));
+    if (f.specials == fp8::Specials::kFnuz) {
+      special = hn::And(hn::Ne(sign, zero), hn::Eq(magnitude, zero));
+    }
+    V exponent = hn::Add(hn::Max(field, Short(1)), hn::Set(d, bias_));
+    exponent = hn::IfThenElse(hn::Eq(significand, zero), Short(kZeroExponent), exponent);
+    exponent = hn::IfThenElse(special, Short(kSpecialExponent), exponent);
+    significand = hn::ShiftLeftSame(hn::IfThenZeroElse(special, significand), shift_);
+    return {exponent, significand, hn::VecFromMask(d, hn::Ne(sign, zero))};
+  }
+
+ private:
+  static HWY_INLINE V Short(int x) { return hn::Set(D(), static_cast<int16_t>(x)); }
+
+  fp8::Format format_;
+  int extra_bits_, shift_;
+  int16_t bias_;
+};
+#endif
+
 // Decodes codes[0, count); count is a multiple of 32, or lanes are scalar.
 HWY_ATTR inline void DecodeCodes(const DecodePlan& plan, const StagedCodes& codes, int count,
                                  StagedOperands& out) {
-  const fp8::Format f = plan.format;
 #if HWY_TARGET == HWY_SCALAR
+  fp8::Format whole = plan.format;
+  whole.mantissa_bits = static_cast<uint8_t>(whole.mantissa_bits + plan.extra_bits);
   for (int i = 0; i < count; ++i) {
-    const fp8::Format whole{f.exponent_bits,
-                            static_cast<uint8_t>(f.mantissa_bits + plan.extra_bits), f.bias,
-                            f.specials};
     const uint32_t code = (uint32_t{codes.upper[i]} << plan.extra_bits) | codes.lower[i];
     const fp8::Unpacked u = fp8::Unpack(whole, code);
     out.exponent[i] =
@@ -53,38 +102,15 @@ HWY_ATTR inline void DecodeCodes(const DecodePlan& plan, const StagedCodes& code
     out.negative[i] = u.negative ? -1 : 0;
   }
 #else
-  const hn::CappedTag<int16_t, 32> d;
-  const hn::RebindToUnsigned<decltype(d)> du;
-  const auto zero = hn::Zero(d);
-  const auto one = hn::Set(d, 1);
-  const auto sign_mask = hn::Set(d, static_cast<int16_t>(fp8::SignMask(f)));
-  const auto magnitude_mask = hn::Set(du, static_cast<uint16_t>((1 << fp8::MagnitudeBits(f)) - 1));
-  const auto mantissa_mask = hn::Set(d, static_cast<int16_t>((1 << f.mantissa_bits) - 1));
-  const auto hidden = hn::Set(d, static_cast<int16_t>(1 << f.mantissa_bits));
-  const auto largest = hn::Set(d, static_cast<int16_t>(fp8::MaxMagnitude(f)));
-  const auto bias = hn::Set(d, static_cast<int16_t>(plan.exponent_bias - f.bias));
-  const bool fnuz = f.specials == fp8::Specials::kFnuz;
-  const auto only_nan = hn::Set(d, static_cast<int16_t>(fnuz ? fp8::SignMask(f) : 0));
+  const Decoder decoder(plan);
+  const Decoder::D d;
+  const Decoder::DU du;
   for (int i = 0; i < count; i += static_cast<int>(hn::Lanes(d))) {
-    const auto upper = hn::Load(du, codes.upper + i);
-    const auto lower = hn::BitCast(d, hn::Load(du, codes.lower + i));
-    const auto magnitude = hn::And(upper, magnitude_mask);
-    const auto field = hn::BitCast(d, hn::ShiftRightSame(magnitude, f.mantissa_bits));
-    const auto mantissa = hn::And(hn::BitCast(d, magnitude), mantissa_mask);
-    const auto sign = hn::And(hn::BitCast(d, upper), sign_mask);
-    auto special = hn::Gt(hn::BitCast(d, magnitude), largest);
-    if (fnuz) {
-      special = hn::And(hn::Eq(sign, only_nan), hn::Eq(hn::BitCast(d, magnitude), zero));
-    }
-    auto significand = hn::Or(mantissa, hn::IfThenZeroElse(hn::Eq(field, zero), hidden));
-    significand = hn::Or(hn::ShiftLeftSame(significand, plan.extra_bits), lower);
-    auto exponent = hn::Add(hn::Max(field, one), bias);
-    exponent = hn::IfThenElse(hn::Eq(significand, zero), hn::Set(d, kZeroExponent), exponent);
-    exponent = hn::IfThenElse(special, hn::Set(d, kSpecialExponent), exponent);
-    significand = hn::IfThenZeroElse(special, significand);
-    hn::Store(exponent, d, out.exponent + i);
-    hn::Store(hn::ShiftLeftSame(significand, plan.shift), d, out.significand + i);
-    hn::Store(hn::VecFromMask(d, hn::Ne(sign, zero)), d, out.negative + i);
+    const Decoder::Operands ops =
+        decoder.Take(hn::Load(du, codes.upper + i), hn::BitCast(d, hn::Load(du, codes.lower + i)));
+    hn::Store(ops.exponent, d, out.exponent + i);
+    hn::Store(ops.significand, d, out.significand + i);
+    hn::Store(ops.negative, d, out.negative + i);
   }
 #endif
 }
@@ -101,6 +127,52 @@ HWY_INLINE void Split(T code, uint32_t& upper, uint32_t& lower) {
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR
+// The first products of a whole strip, several codes at a time; returns how many k are done.
+template <class T>
+HWY_ATTR int StageWholeStrip(const T* b, int64_t stride, bool transposed, int k, StagedCodes& out) {
+  int i = 0;
+  if constexpr (sizeof(T) < 4) {
+    const hn::CappedTag<uint32_t, kStrip> d;
+    const int lanes = static_cast<int>(hn::Lanes(d));
+    const auto store = [&](hn::Vec<decltype(d)> pairs, int pair, int j) HWY_ATTR {
+      hn::Store(pairs, d, reinterpret_cast<uint32_t*>(out.upper) + pair * kStrip + j);
+    };
+    if (!transposed) {
+      const hn::Rebind<T, decltype(d)> narrow;
+      for (; i + 2 <= k; i += 2) {
+        const T* even = b + i * stride;
+        for (int j = 0; j < kStrip; j += lanes) {
+          const auto low = hn::PromoteTo(d, hn::LoadU(narrow, even + j));
+          const auto high = hn::PromoteTo(d, hn::LoadU(narrow, even + stride + j));
+          store(hn::Or(low, hn::ShiftLeft<16>(high)), i / 2, j);
+        }
+      }
+      return i;
+    }
+    // Four bytes of each column: four codes of one byte, or two of two.
+    constexpr int kStep = 4 / sizeof(T);
+    alignas(64) uint32_t words[kStrip];
+    for (; i + kStep <= k; i += kStep) {
+      for (int j = 0; j < kStrip; ++j) std::memcpy(words + j, b + j * stride + i, sizeof(uint32_t));
+      for (int j = 0; j < kStrip; j += lanes) {
+        const auto four = hn::Load(d, words + j);
+        if constexpr (sizeof(T) == 2) {
+          store(four, i / 2, j);
+        } else {
+          const auto byte = hn::Set(d, 0xFF), upper_byte = hn::Set(d, 0xFF'0000);
+          store(hn::Or(hn::And(four, byte), hn::And(hn::ShiftLeft<8>(four), upper_byte)), i / 2, j);
+          store(hn::Or(hn::And(hn::ShiftRight<16>(four), byte),
+                       hn::And(hn::ShiftRight<8>(four), upper_byte)),
+                i / 2 + 1, j);
+        }
+      }
+    }
+  }
+  return i;
+}
+#endif
+
 // Gathers products [first, first + group) of columns [column, column + kStrip) of b, in the order
 // of StripLayout; missing ones are +0. b is K x N, or N x K if transposed.
 template <class T>
@@ -108,27 +180,21 @@ HWY_ATTR void StageStrip(const T* b, int64_t stride, bool transposed, int64_t ro
                          int64_t first, int64_t column, int group, StagedCodes& out) {
   const int n = static_cast<int>(std::min<int64_t>(kStrip, columns - column));
   const int k = static_cast<int>(std::clamp<int64_t>(rows - first, 0, group));
-  uint32_t upper = 0, lower = 0;
   if (n < kStrip || k < group) {
     std::memset(out.upper, 0, sizeof(uint16_t) * static_cast<size_t>(group * kStrip));
     std::memset(out.lower, 0, sizeof(uint16_t) * static_cast<size_t>(group * kStrip));
   }
-  if (transposed) {
-    for (int j = 0; j < n; ++j) {
-      const T* from = b + (column + j) * stride + first;
-      for (int i = 0; i < k; ++i) {
-        Split(from[i], upper, lower);
-        const int to = ((i / 2) * kStrip + j) * 2 + i % 2;
-        out.upper[to] = static_cast<uint16_t>(upper);
-        if constexpr (sizeof(T) == 4) out.lower[to] = static_cast<uint16_t>(lower);
-      }
-    }
-    return;
-  }
-  for (int i = 0; i < k; ++i) {
-    const T* from = b + (first + i) * stride + column;
-    for (int j = 0; j < n; ++j) {
-      Split(from[j], upper, lower);
+  if (k == 0) return;
+  const int64_t column_step = transposed ? stride : 1, k_step = transposed ? 1 : stride;
+  const T* corner = b + column * column_step + first * k_step;
+  int done = 0;
+#if HWY_TARGET != HWY_SCALAR
+  if (n == kStrip) done = StageWholeStrip(corner, stride, transposed, k, out);
+#endif
+  for (int j = 0; j < n; ++j) {
+    for (int i = done; i < k; ++i) {
+      uint32_t upper = 0, lower = 0;
+      Split(corner[j * column_step + i * k_step], upper, lower);
       const int to = ((i / 2) * kStrip + j) * 2 + i % 2;
       out.upper[to] = static_cast<uint16_t>(upper);
       if constexpr (sizeof(T) == 4) out.lower[to] = static_cast<uint16_t>(lower);
@@ -186,6 +252,60 @@ HWY_ATTR inline void StoreWide(const StagedOperands& ops, int group, int lanes,
   }
 }
 
+// Takes apart the codes of one group of a strip.
+HWY_ATTR inline void PackStripBlock(const PackedB::Impl& b, const DecodePlan& plan,
+                                    const BlockLayout& layout, const StagedCodes& codes,
+                                    uint8_t* block) {
+  const int group = b.spec.group;
+  const bool narrow = b.plan.path == LanePath::kNarrow;
+#if HWY_TARGET == HWY_SCALAR
+  StagedOperands ops;
+  DecodeCodes(plan, codes, group * kStrip, ops);
+  if (narrow) {
+    StoreNarrow(ops, group * kStrip, 1, layout, block);
+  } else {
+    StoreWide(ops, group, kStrip, layout, block);
+  }
+#else
+  // The same without a way through memory.
+  const Decoder decoder(plan);
+  const Decoder::D d;
+  const Decoder::DU du;
+  const hn::Repartition<uint32_t, Decoder::D> du32;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  auto* exponents = reinterpret_cast<int16_t*>(block);
+  auto* significands = reinterpret_cast<int16_t*>(block + layout.significands);
+  auto* pairs = reinterpret_cast<uint32_t*>(significands);
+  for (int l = 0; l < 2 * kStrip; l += lanes) {
+    auto signs = hn::Zero(d);
+    for (int p = 0; p < group / 2; ++p) {
+      const int at = p * 2 * kStrip + l;
+      const Decoder::Operands ops = decoder.Take(hn::Load(du, codes.upper + at),
+                                                 hn::BitCast(d, hn::Load(du, codes.lower + at)));
+      const auto sign = hn::Or(ops.negative, hn::Set(d, 1));
+      hn::Store(ops.exponent, d, exponents + at);
+      if (narrow) {
+        hn::Store(ops.significand, d, significands + at);
+        hn::Store(sign, d, reinterpret_cast<int16_t*>(block + layout.signs) + at);
+        continue;
+      }
+      const auto signed_significand =
+          hn::BitCast(du32, hn::Sub(hn::Xor(ops.significand, ops.negative), ops.negative));
+      const auto sign_pair = hn::BitCast(du32, sign);
+      const auto low = hn::Set(du32, 0xFFFF);
+      const int pair = (2 * p * 2 * kStrip + l) / 2;
+      hn::Store(hn::Or(hn::And(signed_significand, low), hn::ShiftLeft<16>(sign_pair)), du32,
+                pairs + pair);
+      hn::Store(hn::Or(hn::ShiftRight<16>(signed_significand), hn::AndNot(low, sign_pair)), du32,
+                pairs + pair + kStrip);
+      const auto bit = hn::Set(d, static_cast<int16_t>(1 << p));
+      signs = hn::Or(signs, hn::And(ops.negative, bit));
+    }
+    if (!narrow) hn::Store(signs, d, reinterpret_cast<int16_t*>(block + layout.signs) + l);
+  }
+#endif
+}
+
 template <class T>
 HWY_ATTR void PackStripsOf(const PackedB::Impl& b, uint8_t* strips) {
   const AccumSpec& spec = b.spec;
@@ -193,20 +313,13 @@ HWY_ATTR void PackStripsOf(const PackedB::Impl& b, uint8_t* strips) {
   const DecodePlan decode = PlanDecode(spec.b, kExponentBias, b.plan.b_shift);
   const int64_t groups = GroupCount(spec, b.k);
   const auto* codes = reinterpret_cast<const T*>(b.codes.data());
-  const int count = spec.group * kStrip;
   StagedCodes staged;
-  StagedOperands ops;
   if constexpr (sizeof(T) < 4) std::memset(staged.lower, 0, sizeof(staged.lower));
   for (int64_t column = 0; column < b.n; column += kStrip) {
     for (int64_t g = 0; g < groups; ++g, strips += layout.bytes) {
       StageStrip(codes, b.transposed ? b.k : b.n, b.transposed, b.k, b.n, g * spec.group, column,
                  spec.group, staged);
-      DecodeCodes(decode, staged, count, ops);
-      if (b.plan.path == LanePath::kNarrow) {
-        StoreNarrow(ops, count, 1, layout, strips);
-      } else {
-        StoreWide(ops, spec.group, kStrip, layout, strips);
-      }
+      PackStripBlock(b, decode, layout, staged, strips);
     }
   }
 }
