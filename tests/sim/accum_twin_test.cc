@@ -58,7 +58,10 @@ constexpr uint32_t TinyBesideHugeZero() {
   constexpr sim::AccumSpec kSpec = sim::detail::Fp32(fp8::kBF16, fp8::kBF16, 16, 25, -133, 16);
   return sim::DotInstruction(kSpec, a, b, 2, 0);
 }
-static_assert(TinyBesideHugeZero() == 0x0001'0000);  // 2^-133
+TEST(AccumTwin, CompilersCanEvaluateIt) {
+  constexpr uint32_t kWord = TinyBesideHugeZero();
+  EXPECT_EQ(test::Hex(kWord), "00010000");  // 2^-133
+}
 
 }  // namespace
 }  // namespace lostbits

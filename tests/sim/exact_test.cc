@@ -136,6 +136,15 @@ TEST(ExactDot, ByHand) {
             0x3C01u);
 }
 
+// Operands that just fit 62 bits each: the sum of 32 of their products does not fit 128.
+TEST(ExactDot, WidthsAddUp) {
+  constexpr uint32_t kBig = 0x5E7F'FFFF, kOne = 0x3F80'0000;  // (2^24 - 1) * 2^38
+  std::vector<uint32_t> a(32, kBig);
+  a.push_back(kOne);
+  const double big = fp8::BitCast<float>(kBig);
+  EXPECT_EQ(sim::ExactDotDouble(fp8::kFP32, a.data(), fp8::kFP32, a.data(), 33), 32 * (big * big));
+}
+
 TEST(ExactDot, RefusesWhatItCannotHold) {
   const uint32_t x[] = {0};
   EXPECT_THROW(sim::ExactDotDouble(fp8::kFP64, x, fp8::kFP32, x, 1), std::invalid_argument);
