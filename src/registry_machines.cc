@@ -191,11 +191,12 @@ Query Parse(const std::string& name) {
           "no machine for '{}': the table has volta, ampere, ada, hopper and blackwell (sm_100)",
           head));
     query.arch = *arch;
-    rest = colon == name.npos ? "" : name.substr(colon + 1);
+    if (colon == name.npos) return query;
+    rest = name.substr(colon + 1);
   }
-  if (rest.empty() || ParseInstruction(rest, query)) return query;
+  if (ParseInstruction(rest, query)) return query;
   const std::vector<std::string> parts = Split(rest, ":");
-  query.instructions = InstructionsNamed(parts[0]);
+  if (!parts.empty()) query.instructions = InstructionsNamed(parts[0]);
   if (query.instructions.empty() || parts.size() > 3) {
     std::vector<std::string> known;
     for (const sim::ArchRow& row : sim::kArchTable) known.push_back(MachineName(row));

@@ -26,6 +26,7 @@ constexpr char kOverview[] =
   lostbits dot --machine M           dot products in hex, one a line
   lostbits gemm A B --machine M      a matrix product and its error
   lostbits attention Q K V           FP8 attention and its error
+  lostbits needle                    the main job: long-context retrieval and error
   lostbits verify DIR                replays recorded hardware outputs
 
 Start with:  lostbits machines hopper:wgmma:e4m3:f32
@@ -45,12 +46,13 @@ int Fail(int code, const std::string& what) {
   return code;
 }
 
-/// Negative numbers as CLI11 takes them for values, not options: " -inf" instead of "-inf".
+/// Negative numbers that CLI11 would take for options, made values: " -inf" instead of "-inf".
 std::vector<std::string> Arguments(int argc, char** argv) {
   std::vector<std::string> arguments;
   for (int i = argc; i-- > 1;) {  // CLI11 wants them last to first
     std::string argument = argv[i];
-    if (argument.size() > 1 && argument[0] == '-') {
+    if (argument.size() > 1 && argument[0] == '-' &&
+        !std::isdigit(static_cast<unsigned char>(argument[1]))) {
       char* end = nullptr;
       std::strtod(argument.c_str(), &end);
       if (*end == '\0') argument.insert(0, " ");
@@ -72,9 +74,9 @@ int Run(int argc, char** argv) {
   AddMachines(app, global);
   AddDot(app, global);
   AddVerify(app, global);
-  // AddGemm(app, global);
-  // AddAttention(app, global);
-  // AddNeedle(app, global);
+  AddGemm(app, global);
+  AddAttention(app, global);
+  AddNeedle(app, global);
   app.require_subcommand(0, 1);
 
   if (argc < 2) {

@@ -1,0 +1,239 @@
+// lostbits gemm: a matrix product as a machine and a kernel's schedule compute it, and its error.
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/gemm_reference.h"
+#include "cli/operand.h"
+#include "registry.h"
+#include "sim/gemm_recipe.h"
+
+namespace lostbits::cli {
+namespace {
+
+using sim::GemmScaling;
+
+struct Options {
+  std::string a, b, c, machine, output, scale_a, scale_b, out_format, partial = "float32";
+  int promote = 0, split_k = 1;
+  bool b_transposed = false, no_error = false;
+};
+
+double Seconds(std::chrono::steady_clock::time_point since) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
+}
+
+void CheckMatrix(const Tensor& t, const char* what) {
+  if (t.shape.size() != 2)
+    throw std::invalid_argument(
+        fmt::format("{}: expected {} as a matrix of two axes, found shape {}", t.source, what,
+                    ShapeText(t.shape)));
+}
+
+sim::CodeView View(const Tensor& t) {
+  return {t.data.data(), *t.format, t.shape[0], t.shape[1], t.shape[1]};
+}
+
+/// One number: per tensor. Otherwise a file of the block shape. Throws on any other shape.
+GemmScaling ScalingOf(const Scales& s, const char* option, int64_t rows, int64_t cols) {
+  if (!s.given) return GemmScaling::kNone;
+  if (s.values.size() == 1 && s.shape != std::vector<int64_t>{rows, cols})
+    return GemmScaling::kPerTensor;
+  if (s.shape != std::vector<int64_t>{rows, cols})
+    throw std::invalid_argument(
+        fmt::format("{}: expected one number or blocks of shape [{}, {}], found shape {}", option,
+                    rows, cols, ShapeText(s.shape)));
+  return GemmScaling::kBlock128;
+}
+
+Operand Prepare(LoadedOperand loaded, const fp8::Format& format, const Scales& scales,
+                GemmScaling scaling) {
+  if (loaded.is_codes || scaling == GemmScaling::kNone)
+    return EncodeOperand(std::move(loaded), format);
+  if (scaling == GemmScaling::kBlock128)
+    throw std::invalid_argument(
+        fmt::format("{}: expected {} codes with block scales, found dtype {}", loaded.tensor.source,
+                    NamesOf(format).name, loaded.tensor.dtype));
+  return EncodeOperand(std::move(loaded), format, scales.values, [](int64_t) { return size_t{0}; });
+}
+
+const char* ScalingName(GemmScaling s) {
+  switch (s) {
+    case GemmScaling::kNone: return "none";
+    case GemmScaling::kPerTensor: return "per_tensor";
+    case GemmScaling::kBlock128: return "block_128";
+  }
+  return "?";
+}
+
+Json RecipeJson(const sim::GemmRecipe& r) {
+  return {{"promote_every", r.promote_every},   {"split_k", r.split_k},
+          {"scale_a", ScalingName(r.scale_a)},  {"scale_b", ScalingName(r.scale_b)},
+          {"partial", NamesOf(r.partial).name}, {"output", NamesOf(r.output).name}};
+}
+
+std::string RecipeText(const sim::GemmRecipe& r) {
+  std::string text = r.promote_every == 0
+                         ? std::string("no promotion")
+                         : fmt::format("promoted to FP32 every {} instructions ({} k)",
+                                       r.promote_every, r.promote_every * r.unit.k);
+  text += fmt::format(", split-k {}", r.split_k);
+  if (r.split_k > 1) text += fmt::format(" (partial sums in {})", NamesOf(r.partial).name);
+  text += fmt::format(", scales {} and {}, output {}", ScalingName(r.scale_a),
+                      ScalingName(r.scale_b), NamesOf(r.output).name);
+  return text;
+}
+
+int Gemm(const Options& options, const GlobalOptions& global) {
+  const sim::ArchRow& row = FindMachine(options.machine);
+  sim::GemmRecipe recipe;
+  recipe.unit = row.spec;
+  recipe.promote_every = options.promote;
+  recipe.split_k = options.split_k;
+  recipe.partial = FindFormat(options.partial).format;
+  recipe.output = options.out_format.empty() ? row.spec.acc : FindFormat(options.out_format).format;
+  CheckRange("--promote", options.promote, 0, 1 << 20);
+  CheckRange("--split-k", options.split_k, 1, 1 << 20);
+
+  LoadedOperand a_loaded = LoadOperand(options.a, row.spec.a);
+  LoadedOperand b_loaded = LoadOperand(options.b, row.spec.b);
+  const Tensor &at = a_loaded.tensor, &bt = b_loaded.tensor;
+  CheckMatrix(at, "A");
+  CheckMatrix(bt, "B");
+  const int64_t m = at.shape[0], k = at.shape[1];
+  const int64_t b_k = bt.shape[options.b_transposed ? 1 : 0];
+  const int64_t n = bt.shape[options.b_transposed ? 0 : 1];
+  if (b_k != k)
+    throw std::invalid_argument(
+        fmt::format("A is {} and B is {}: expected {} {} in B{}", ShapeText(at.shape),
+                    ShapeText(bt.shape), k, options.b_transposed ? "columns" : "rows",
+                    n == k ? fmt::format(" (add {}?)", options.b_transposed ? "no --b-transposed"
+                                                                            : "--b-transposed")
+                           : ""));
+  const int64_t k_blocks = (k + sim::kScaleBlock - 1) / sim::kScaleBlock;
+  const Scales scale_a = LoadScales(options.scale_a, "--scale-a");
+  const Scales scale_b = LoadScales(options.scale_b, "--scale-b");
+  recipe.scale_a = ScalingOf(scale_a, "--scale-a", m, k_blocks);
+  recipe.scale_b =
+      ScalingOf(scale_b, "--scale-b", k_blocks, (n + sim::kScaleBlock - 1) / sim::kScaleBlock);
+  CheckEvidence(row, global);
+
+  const Operand a = Prepare(std::move(a_loaded), row.spec.a, scale_a, recipe.scale_a);
+  const Operand b = Prepare(std::move(b_loaded), row.spec.b, scale_b, recipe.scale_b);
+  sim::GemmInputs in{.a = View(a.codes),
+                     .b = View(b.codes),
+                     .b_transposed = options.b_transposed,
+                     .scale_a = {},
+                     .scale_b = {},
+                     .c = {}};
+  const auto scale_view = [](const Scales& s) {
+    const bool one = s.values.size() == 1;
+    return sim::MatrixView<const float>(s.values.data(), one ? 1 : s.shape[0],
+                                        one ? 1 : s.shape[1]);
+  };
+  if (scale_a.given) in.scale_a = scale_view(scale_a);
+  if (scale_b.given) in.scale_b = scale_view(scale_b);
+  std::vector<uint32_t> c_words;
+  if (!options.c.empty()) {
+    const Operand c = EncodeOperand(LoadOperand(options.c, row.spec.acc), row.spec.acc);
+    if (c.codes.shape != std::vector<int64_t>{m, n})
+      throw std::invalid_argument(fmt::format("{}: expected C of shape [{}, {}], found {}",
+                                              options.c, m, n, ShapeText(c.codes.shape)));
+    for (int64_t i = 0; i < m * n; ++i) c_words.push_back(static_cast<uint32_t>(c.codes.Code(i)));
+    in.c = sim::MatrixView<const uint32_t>(c_words.data(), m, n);
+  }
+
+  std::vector<uint32_t> words(static_cast<size_t>(m * n));
+  const auto start = std::chrono::steady_clock::now();
+  sim::Gemm(recipe, in, sim::MatrixView<uint32_t>(words.data(), m, n), omp_get_max_threads());
+  const double seconds = Seconds(start);
+
+  Tensor d = MakeTensor(recipe.output, {m, n});
+  std::vector<double> values(words.size());
+  for (int64_t i = 0; i < m * n; ++i) {
+    d.SetCode(i, words[i]);
+    values[i] = fp8::Decode(recipe.output, words[i]);
+  }
+  sim::ErrorReport error;
+  double exact_seconds = 0;
+  if (!options.no_error) {
+    const auto exact_start = std::chrono::steady_clock::now();
+    const std::vector<double> exact = ExactProduct(recipe, in);
+    exact_seconds = Seconds(exact_start);
+    error = sim::Compare(sim::MatrixView<const double>(values.data(), m, n),
+                         sim::MatrixView<const double>(exact.data(), m, n), recipe.output);
+  }
+  const std::string wrote = options.output.empty() ? "" : WriteValues(options.output, d, "c");
+
+  const double rate = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) /
+                      std::max(seconds, 1e-9);
+  if (global.json) {
+    Json body = EvidenceJson(row);
+    body.update({{"a", OperandJson(a)}, {"b", OperandJson(b)}, {"recipe", RecipeJson(recipe)}});
+    body["shape"] = {m, n};
+    body["k"] = k;
+    if (!options.no_error)
+      body["error"] = ErrorJson(error, [](const sim::ErrorPoint& p) {
+        return std::vector<int64_t>{p.row, p.col};
+      });
+    body["output"] = options.output.empty() ? Json() : Json(options.output);
+    body["seconds"] = seconds;
+    body["macs_per_second"] = rate;
+    body["path"] = sim::LanePathName(row.spec);
+    PrintJson("gemm", body);
+    return kFine;
+  }
+  fmt::print("A        {}\nB        {}\n", OperandText(a), OperandText(b));
+  fmt::print("machine  {}\nrecipe   {}\nresult   [{}, {}], k = {}\n", MachineName(row),
+             RecipeText(recipe), m, n, k);
+  if (!options.no_error) {
+    fmt::print("error against exact arithmetic on the same codes\n{}",
+               ErrorText(error, recipe.output, [](const sim::ErrorPoint& p) {
+                 return fmt::format("[{}, {}]", p.row, p.col);
+               }));
+  }
+  fmt::print("time     {:.3f} s, {:.3g} multiply-adds/s ({} path, {}, {} threads){}\n", seconds,
+             rate, sim::LanePathName(row.spec), sim::InstructionSetName(), omp_get_max_threads(),
+             options.no_error ? "" : fmt::format("; exact: {:.3f} s", exact_seconds));
+  if (!wrote.empty()) fmt::print("wrote    {}\n", wrote);
+  return kFine;
+}
+
+}  // namespace
+
+void AddGemm(CLI::App& app, GlobalOptions& global) {
+  const auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("gemm", "A matrix product on a machine, and its error");
+  command->add_option("A", o->a, "M x K, .npy or .safetensors[:name]")->required();
+  command->add_option("B", o->b, "K x N (N x K with --b-transposed)")->required();
+  command->add_option("-m,--machine", o->machine, "The matrix unit (`lostbits machines`)")
+      ->required();
+  command->add_option("--promote", o->promote,
+                      "Instructions between flushes to an FP32 sum; 0 (default): never. 4 is "
+                      "CUTLASS's and DeepGEMM's 128 k");
+  command->add_option("--split-k", o->split_k, "Contiguous ranges of k, summed in order");
+  command->add_option("--partial", o->partial, "Of a range's sum: float32 (default), bfloat16");
+  command->add_option("--scale-a", o->scale_a,
+                      "A number, or a file: one number, or one a row and 128 k");
+  command->add_option("--scale-b", o->scale_b,
+                      "A number, or a file: one number, or one a 128 k and 128 columns");
+  command->add_option("--c", o->c, "M x N addend");
+  command->add_option("--output-format", o->out_format, "float32, bfloat16 or float16");
+  command->add_flag("--b-transposed", o->b_transposed, "B is given as N x K");
+  command->add_flag("--no-error", o->no_error, "Skip the comparison with exact arithmetic");
+  command->add_option("-o,--output", o->output, ".npy or .safetensors file");
+  AddAllowUnverified(*command, global);
+  AddGlobalOptions(*command, global);
+  command->footer(
+      "float32, float16 and bfloat16 inputs are divided by their scale and encoded (nearest even,\n"
+      "saturating); codes of the machine's format, and bytes without a type, are taken as they "
+      "are.\n"
+      "Example:\n"
+      "  lostbits gemm a.npy b.npy --machine hopper:wgmma:e4m3:f32 --promote 4 -o c.npy");
+  command->callback([o, &global] { global.run = [=, &global] { return Gemm(*o, global); }; });
+}
+
+}  // namespace lostbits::cli
