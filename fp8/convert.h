@@ -11,8 +11,10 @@
 #ifndef LOSTBITS_FP8_CONVERT_H_
 #define LOSTBITS_FP8_CONVERT_H_
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <ranges>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +31,15 @@ constexpr int ContainerBytes(Format f) {
   return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8;
 }
 
+/// std::vector, std::span, std::array, ... of float or double; of unsigned integers.
+template <class R>
+concept FloatArray = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
+    (std::same_as<std::ranges::range_value_t<R>, float> ||
+     std::same_as<std::ranges::range_value_t<R>, double>);
+template <class R>
+concept WordArray = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
+    std::unsigned_integral<std::ranges::range_value_t<R>>;
+
 /// A borrowed array of codes of one format, to read. A float is a code of FP32, a double of FP64.
 /// One code an integer: FP4 is not packed two to a byte here.
 struct ConstCodes {
@@ -37,13 +48,15 @@ struct ConstCodes {
   size_t size;
   int bytes;  ///< of one element
 
-  ConstCodes(std::span<const float> x) : ConstCodes(kFP32, x.data(), x.size(), 4) {}
-  ConstCodes(std::span<const double> x) : ConstCodes(kFP64, x.data(), x.size(), 8) {}
-  ConstCodes(Format f, std::span<const uint8_t> c) : ConstCodes(f, c.data(), c.size(), 1) {}
-  ConstCodes(Format f, std::span<const uint16_t> c) : ConstCodes(f, c.data(), c.size(), 2) {}
-  ConstCodes(Format f, std::span<const uint32_t> c) : ConstCodes(f, c.data(), c.size(), 4) {}
-  ConstCodes(Format f, std::span<const uint64_t> c) : ConstCodes(f, c.data(), c.size(), 8) {}
   ConstCodes(Format f, const void* d, size_t n, int b) : format(f), data(d), size(n), bytes(b) {}
+  template <FloatArray R>
+  ConstCodes(const R& x)
+      : ConstCodes(sizeof(std::ranges::range_value_t<R>) == 4 ? kFP32 : kFP64, std::ranges::data(x),
+                   std::ranges::size(x), sizeof(std::ranges::range_value_t<R>)) {}
+  template <WordArray R>
+  ConstCodes(Format f, const R& codes)
+      : ConstCodes(f, std::ranges::data(codes), std::ranges::size(codes),
+                   sizeof(std::ranges::range_value_t<R>)) {}
 };
 
 /// A borrowed array of codes of one format, to write.
@@ -53,11 +66,11 @@ struct Codes {
   size_t size;
   int bytes;  ///< of one element
 
-  Codes(Format f, std::span<uint8_t> c) : Codes(f, c.data(), c.size(), 1) {}
-  Codes(Format f, std::span<uint16_t> c) : Codes(f, c.data(), c.size(), 2) {}
-  Codes(Format f, std::span<uint32_t> c) : Codes(f, c.data(), c.size(), 4) {}
-  Codes(Format f, std::span<uint64_t> c) : Codes(f, c.data(), c.size(), 8) {}
   Codes(Format f, void* d, size_t n, int b) : format(f), data(d), size(n), bytes(b) {}
+  template <WordArray R>
+  Codes(Format f, R&& codes)
+      : Codes(f, std::ranges::data(codes), std::ranges::size(codes),
+              sizeof(std::ranges::range_value_t<R>)) {}
 };
 
 /// What became of the elements of an array; fp8::Encoded defines the words. One element may count
