@@ -4,6 +4,7 @@
 #if HWY_ARCH_X86
 #include <xmmintrin.h>
 
+#include "sim/gemm_recipe.h"
 #include "tests/sim/lanes_case.h"
 
 namespace lostbits {
@@ -52,6 +53,28 @@ TEST(LanesEnvironment, RoundingModeAndFlushToZeroChangeNothing) {
       }
     }
   }
+}
+
+// 2^-126 * 2^-1, a subnormal: flushed, it would be 0; and the scale itself is one.
+TEST(GemmEnvironment, KeepsSubnormalsWhereTheCallerFlushesThem) {
+  const sim::GemmRecipe recipe{.unit = test::Row("hopper:wgmma:e4m3:f32").spec,
+                               .promote_every = 4,
+                               .scale_a = sim::GemmScaling::kBlock128};
+  const uint8_t a[32] = {0x30}, b[32] = {0x38};  // 0.5 * 1
+  const float scale = 0x1p-127f;
+  sim::GemmInputs in;
+  in.a = {a, recipe.unit.a, 1, 32, 32};
+  in.b = {b, recipe.unit.b, 32, 1, 1};
+  in.scale_a = {&scale, 1, 1};
+  uint32_t d = 0;
+  unsigned after = 0;
+  {
+    const Mxcsr environment(0x9FC0);  // all masked, both flushes
+    sim::Gemm(recipe, in, {&d, 1, 1}, 1);
+    after = _mm_getcsr();
+  }
+  EXPECT_EQ(d, 0x0020'0000u);  // 2^-128
+  EXPECT_EQ(after & 0xFFC0u, 0x9FC0u);
 }
 
 }  // namespace

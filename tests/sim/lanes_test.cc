@@ -30,7 +30,7 @@ TEST_P(Lanes, EqualTheIntegersOnEveryMachineAndPattern) {
   sim::PackedB packed;  // one for all: what a larger operand left behind must not matter
   for (const sim::ArchRow& row : sim::kArchTable) {
     for (int p = 0; p < test::kPatternCount; ++p) {
-      for (int repeat = 0; repeat < 2; ++repeat) {
+      for (int repeat = 0; repeat < 5; ++repeat) {
         const int m = r.Between(1, 7), n = r.Between(1, 37);
         const int k = r.Between(1, 2 * row.spec.k + 3);
         const MatrixCase x = DrawMatrix(r, row.spec, m, n, k, static_cast<Pattern>(p));
@@ -88,6 +88,36 @@ TEST_P(Lanes, SendSpecialsAnywhereToTheIntegers) {
       }
       ASSERT_TRUE(SameWords(row, x, LaneProduct(row.spec, x, Layout::kRowMajor, packed),
                             ExpectedProduct(row.spec, x)));
+    }
+  }
+}
+
+// All products largest and of one sign, c beside them: sums of 32 and 33 bits, and the longest
+// carry.
+TEST_P(Lanes, HoldTheLargestSums) {
+  sim::PackedB packed;
+  for (const sim::ArchRow& row : sim::kArchTable) {
+    const sim::AccumSpec& s = row.spec;
+    const auto code = [&](fp8::Format f, bool negative) {  // all mantissa bits set, exponent 0
+      const uint64_t field = static_cast<uint64_t>(f.bias);
+      return static_cast<uint32_t>(test::MakeCode(f, negative, field, ~uint64_t{0}));
+    };
+    MatrixCase x;
+    x.what = "largest sums";
+    const auto k = static_cast<size_t>(s.k);
+    for (bool negative : {false, true}) x.a.emplace_back(k, code(s.a, negative));
+    x.a.push_back(x.a[0]);
+    x.a[2].back() = code(s.a, true);
+    for (bool negative : {false, true}) x.b.emplace_back(k, code(s.b, negative));
+    for (int extra = -2; extra <= 2; ++extra) {
+      x.c.clear();
+      for (size_t i = 0; i < 6; ++i) {
+        const auto field = static_cast<uint64_t>(s.acc.bias + extra);
+        x.c.push_back(
+            static_cast<uint32_t>(test::MakeCode(s.acc, i % 2 != 0, field, ~uint64_t{0})));
+      }
+      ASSERT_TRUE(
+          SameWords(row, x, LaneProduct(s, x, Layout::kTransposed, packed), ExpectedProduct(s, x)));
     }
   }
 }
