@@ -21,7 +21,7 @@ const uint8_t* At(const HeadsView& x, int64_t b, int64_t s, int64_t h) {
 
 /// block_n keys of one head from `first` on, as a matrix of keys x d. Keys that do not exist are
 /// zeros, in `padded`.
-CodeView TileOf(const HeadsView& x, int64_t batch, int64_t head, int64_t first, int64_t block_n,
+CodeView KeyTile(const HeadsView& x, int64_t batch, int64_t head, int64_t first, int64_t block_n,
                 std::vector<uint8_t>* padded) {
   if (first + block_n <= x.seqlen)
     return {At(x, batch, first, head), x.format, block_n, x.dim, x.stride_seqlen};
@@ -131,7 +131,7 @@ class Block {
     for (size_t i = 0; i < active_.size(); ++i)
       std::memcpy(q_.data() + i * row_bytes, rows_[active_[i]].q, row_bytes);
     packed_.PackTransposed(recipe_.qk,
-                           TileOf(in_.k, task_.batch, task_.kv_head, first_key, n_, &padded_));
+                           KeyTile(in_.k, task_.batch, task_.kv_head, first_key, n_, &padded_));
     words_.assign(active_.size() * static_cast<size_t>(n_), 0);
     MultiplyAccumulate(recipe_.qk, {q_.data(), in_.q.format, rows, d_, d_}, packed_,
                        {words_.data(), rows, n_});
@@ -148,7 +148,7 @@ class Block {
       if (row.visits > 0) Rescale(active_[i], scale);
     }
 
-    const CodeView v = TileOf(in_.v, task_.batch, task_.kv_head, first_key, n_, &padded_);
+    const CodeView v = KeyTile(in_.v, task_.batch, task_.kv_head, first_key, n_, &padded_);
     if (recipe_.accumulation == PvAccumulation::kExact) {
       AddExact(v);
     } else {

@@ -96,7 +96,6 @@ TEST(AttentionStudyTest, ErrorAgainstContextLength) {
   } kTable[] = {{1024, 5.9e-3, 3.0e-3, 3.8e-3, 5.9e-3, 2.7e-3},
                 {4096, 2.7e-2, 1.7e-3, 3.5e-3, 2.7e-2, 1.6e-3},
                 {16384, 1.05e-1, 1.4e-3, 3.7e-3, 7.0e-2, 1.2e-3},
-                {65536, 3.23e-1, 9.8e-4, 3.5e-3, 8.2e-2, 7.6e-4},
                 {131072, 4.60e-1, 1.0e-3, 3.5e-3, 8.4e-2, 8.1e-4}};
   AttentionRecipe blackwell = sim::BlackwellFp8Recipe(32);
   blackwell.output = fp8::kFP32;
@@ -107,6 +106,7 @@ TEST(AttentionStudyTest, ErrorAgainstContextLength) {
     const std::vector<double> exact = RunExact(one, problem);
     const auto check = [&](const char* name, const AttentionRecipe& recipe, double expected) {
       const double error = RelativeError(RunForward(recipe, problem), exact);
+      EXPECT_GT(error, expected / 2) << name << ", " << row.keys << " keys";
       EXPECT_LT(error, expected * 2) << name << ", " << row.keys << " keys";
     };
     check("one level", one, row.one);
@@ -125,9 +125,11 @@ TEST(AttentionStudyTest, NoCollapseWithoutACommonMode) {
   const double error_one = RelativeError(RunForward(one, problem), exact);
   const double error_two =
       RelativeError(RunForward(Fp8Recipe(32, 192, PvAccumulation::kPerTile), problem), exact);
+  EXPECT_LT(error_one, 1.5 * error_two);
 }
 
-// Section 5.3: more splits, shorter chains.
+// Section 5.3: more splits, shorter chains. The two-level column fits a tile of 96 (with 192 one
+// split gives 2.6e-4); the one-level one does not depend on the tile.
 TEST(AttentionStudyTest, SplitsShortenTheChain) {
   const AttentionProblem problem = NormalProblem(131072, 4, 16, 0.5, 9);
   const auto exact_accumulation = Fp8Recipe(16, 192, PvAccumulation::kExact);
@@ -136,19 +138,21 @@ TEST(AttentionStudyTest, SplitsShortenTheChain) {
   for (size_t i = 0; i < truth.o.size(); ++i) reference.push_back(truth.O(i));
   const struct {
     int splits;
-    double one;
-  } kTable[] = {{1, .458},  {2, .317},  {4, .199},  {8, .111},
-                {16, .056}, {32, .026}, {64, .011}, {128, .0043}};
+    double one, two;
+  } kTable[] = {{1, .458, 8.6e-5},  {2, .317, 2.3e-4},  {4, .199, 2.2e-4},  {8, .111, 3.2e-4},
+                {16, .056, 3.3e-4}, {32, .026, 3.9e-4}, {64, .011, 4.0e-4}, {128, .0043, 3.6e-4}};
   double previous = 1;
   for (const auto& row : kTable) {
     AttentionRecipe one = Fp8Recipe(16, 192, PvAccumulation::kOneLevel);
-    AttentionRecipe two = Fp8Recipe(16, 192, PvAccumulation::kPerTile);
+    AttentionRecipe two = Fp8Recipe(16, 96, PvAccumulation::kPerTile);
     one.num_splits = two.num_splits = row.splits;
     const double error_one = RelativeError(RunForward(one, problem), reference);
     const double error_two = RelativeError(RunForward(two, problem), reference);
+    EXPECT_LT(error_one, previous) << row.splits << " splits";
     EXPECT_GT(error_one, row.one / 2) << row.splits << " splits";
     EXPECT_LT(error_one, row.one * 2) << row.splits << " splits";
-    EXPECT_LT(error_two, 1e-3) << row.splits << " splits";
+    EXPECT_GT(error_two, row.two / 2) << row.splits << " splits";
+    EXPECT_LT(error_two, row.two * 2) << row.splits << " splits";
     previous = error_one;
   }
 }
@@ -199,7 +203,8 @@ TEST(AttentionStudyTest, VisitingOrderDecidesWhatUnderflows) {
     const double last_first = RelativeError(RunForward(recipe, problem), exact);
     recipe.order = sim::TileOrder::kFirstToLast;
     const double first_last = RelativeError(RunForward(recipe, problem), exact);
-    EXPECT_LT(last_first, 2e-2);
+    EXPECT_GT(last_first, row.last_first / 2) << row.lift;
+    EXPECT_LT(last_first, row.last_first * 2) << row.lift;
     EXPECT_GT(first_last, row.first_last / 2) << row.lift;
     EXPECT_LT(first_last, row.first_last * 2) << row.lift;
     // The bad case of the hardware's order: a dominant last key.
@@ -255,7 +260,7 @@ TEST(AttentionStudyTest, DecodeAndPrefillDifferBecausePIsRounded) {
   }
   const Differences unrounded =
       DecodeAgainstPrefill(PvAccumulation::kExact, sim::PFormat::kNone, lengths);
-  EXPECT_LT(unrounded.differing * 500, unrounded.elements);
+  EXPECT_LT(unrounded.differing * 1000, unrounded.elements);
 }
 
 }  // namespace
