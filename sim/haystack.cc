@@ -16,23 +16,26 @@ double DecodeE4M3(uint8_t code) { return fp8::Decode<fp8::kE4M3FN>(code); }
 /// Sign +1 or -1 from one random bit.
 double Sign(Random& random) { return random.Bits() & 1 ? 1.0 : -1.0; }
 
-/// Writes the multiple of q whose encoding comes closest to the wanted dot product with q.
+/// Writes a multiple of q, encoded, with single entries moved to a neighbouring code wherever that
+/// brings the dot product with q closer to the one wanted.
 void PlantKey(std::span<const uint8_t> q, double wanted, std::span<uint8_t> key) {
   double norm2 = 0;
   for (uint8_t code : q) norm2 += DecodeE4M3(code) * DecodeE4M3(code);
-  double best = std::numeric_limits<double>::infinity();
-  std::vector<uint8_t> tried(q.size());
-  constexpr int kSteps = 64;  // each step moves a few entries across a rounding boundary
-  for (int step = -kSteps; step <= kSteps; ++step) {
-    const double alpha = wanted / norm2 * (1 + 0.05 * step / kSteps);
-    double dot = 0;
-    for (size_t c = 0; c < q.size(); ++c) {
-      tried[c] = EncodeE4M3(alpha * DecodeE4M3(q[c]));
-      dot += DecodeE4M3(tried[c]) * DecodeE4M3(q[c]);
-    }
-    if (std::abs(dot - wanted) < best) {
-      best = std::abs(dot - wanted);
-      std::copy(tried.begin(), tried.end(), key.begin());
+  double missing = wanted;
+  for (size_t c = 0; c < q.size(); ++c) {
+    key[c] = EncodeE4M3(wanted / norm2 * DecodeE4M3(q[c]));
+    missing -= DecodeE4M3(key[c]) * DecodeE4M3(q[c]);
+  }
+  for (size_t c = 0; c < q.size(); ++c) {
+    const int magnitude = key[c] & 0x7F;
+    for (int next : {magnitude - 1, magnitude + 1}) {
+      if (next < 0 || next > 0x7E) continue;  // 0x7E: the largest, 448
+      const uint8_t moved = static_cast<uint8_t>((key[c] & 0x80) | next);
+      const double change = (DecodeE4M3(moved) - DecodeE4M3(key[c])) * DecodeE4M3(q[c]);
+      if (std::abs(missing - change) >= std::abs(missing)) continue;
+      missing -= change;
+      key[c] = moved;
+      break;
     }
   }
 }

@@ -28,8 +28,8 @@ struct Haystack {
   int rows() const { return static_cast<int>(needle.size()); }
 };
 
-/// Plants rows_per_weight needles for every weight (rows ordered by weight). A needle's key is a
-/// multiple of its query, chosen so that the logit of the encoded key is
+/// Plants rows_per_weight needles for every weight (rows ordered by weight). A needle's key is
+/// nearly a multiple of its query, chosen so that the logit of the encoded key is
 /// ln(w / (1 - w)) + ln(N - 1) + |q|^2 / (2 head_dim): the last two terms are the expected log sum
 /// of the other keys' exponentials, so the realised weight scatters around w for short contexts.
 /// Needs 0 < w < 1 and N > rows.

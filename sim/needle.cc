@@ -258,9 +258,16 @@ std::vector<HeadError> CompareOnTensors(const AttentionInputs& bf16, const Atten
     return r;
   };
   std::vector<double> truth(outputs), quantised(outputs);
-  const AttentionRecipe any = with(variants.at(0).recipe);
-  AttentionExact(any, bf16, truth.data(), nullptr, threads);
-  AttentionExact(any, e4m3, quantised.data(), nullptr, threads);
+  // Exact attention takes only the scale and the mask from a recipe, but checks its formats.
+  const auto reading = [&](bool wide) {
+    const auto v = std::find_if(variants.begin(), variants.end(),
+                                [&](const NeedleVariant& x) { return ReadsBf16(x) == wide; });
+    if (v == variants.end())
+      throw std::invalid_argument("needle: expected a BF16 and an E4M3 variant at least");
+    return with(v->recipe);
+  };
+  AttentionExact(reading(true), bf16, truth.data(), nullptr, threads);
+  AttentionExact(reading(false), e4m3, quantised.data(), nullptr, threads);
 
   const int64_t group = q.heads / bf16.k.heads;
   std::vector<HeadError> result;

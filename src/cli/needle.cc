@@ -1,5 +1,5 @@
-// lostbits needle: the main job. Long-context retrieval and error, over the whole grid of the common
-// mode of V and the needle's weight.
+// lostbits needle: the main job. Long-context retrieval and error, over the whole grid of the
+// common mode of V and the needle's weight.
 #include "cli/needle.h"
 
 #include <algorithm>
@@ -32,9 +32,8 @@ int64_t ParseContext(const std::string& text) {
   }
   const std::string unit = LowerCase(std::string_view(text).substr(used));
   if (used == 0 || (unit != "" && unit != "k" && unit != "m") || value < 0 || value > (1 << 20))
-    throw std::invalid_argument(
-        fmt::format("--context: expected a number of keys such as 4096, 128k or 1M, found '{}'",
-                    text));
+    throw std::invalid_argument(fmt::format(
+        "--context: expected a number of keys such as 4096, 128k or 1M, found '{}'", text));
   return value * (unit == "k" ? 1024 : unit == "m" ? 1024 * 1024 : 1);
 }
 
@@ -86,29 +85,23 @@ class Grid {
     }
     return true;
   }
-  /// Retrieval in percent: a row a mean, a column a context, one block a weight.
-  std::string RetrievalText(size_t variant) const {
+  /// Retrieval in percent: a row a mean, a column a context, one block a weight; as many blocks
+  /// beside each other as fit the width.
+  std::string RetrievalText(size_t variant, int width) const {
+    const size_t block = options_.contexts.size() * kColumn + 3;
+    const size_t fit = std::max<size_t>(1, (static_cast<size_t>(width) - kLabel + 3) / block);
     std::string text = fmt::format("{}\n", variants_[variant]);
-    for (size_t m = 0; m < options_.means.size(); ++m) {
-      text += fmt::format("  mu {:<5}", options_.means[m]);
-      for (size_t w = 0; w < options_.weights.size(); ++w) {
-        text += w == 0 ? "" : "  |";
-        for (size_t n = 0; n < options_.contexts.size(); ++n) {
+    for (size_t from = 0; from < options_.weights.size(); from += fit) {
+      const size_t to = std::min(from + fit, options_.weights.size());
+      text += Line("N", from, to,
+                   [&](size_t n, size_t) { return ContextText(options_.contexts[n]); });
+      for (size_t m = 0; m < options_.means.size(); ++m)
+        text += Line(fmt::format("mu {}", options_.means[m]), from, to, [&](size_t n, size_t w) {
           const sim::NeedleCell& c = At(n, m, w, variant);
-          text += fmt::format("{:4.0f}", 100.0 * c.found / c.trials);
-        }
-      }
-      text += "\n";
+          return fmt::format("{:.0f}", 100.0 * c.found / c.trials);
+        });
     }
     return text;
-  }
-  std::string ContextHeader() const {
-    std::string text = fmt::format("  {:<8}", "");
-    for (size_t w = 0; w < options_.weights.size(); ++w) {
-      text += w == 0 ? "" : "  |";
-      for (int64_t n : options_.contexts) text += fmt::format("{:>4}", ContextText(n));
-    }
-    return text + "\n";
   }
   /// One figure of every variant at the longest context: a column a mean.
   template <class Figure>
@@ -126,6 +119,20 @@ class Grid {
   }
 
  private:
+  static constexpr size_t kColumn = 5, kLabel = 10;
+
+  /// One line of RetrievalText: weights [from, to), a cell a context.
+  template <class Cell>
+  std::string Line(const std::string& label, size_t from, size_t to, Cell cell) const {
+    std::string text = fmt::format("  {:<8}", label);
+    for (size_t w = from; w < to; ++w) {
+      text += w == from ? "" : "  |";
+      for (size_t n = 0; n < options_.contexts.size(); ++n)
+        text += fmt::format("{:>{}}", cell(n, w), kColumn);
+    }
+    return text + "\n";
+  }
+
   const sim::NeedleOptions& options_;
   const std::vector<sim::NeedleCell>& cells_;
   std::vector<std::string> variants_;
@@ -134,14 +141,14 @@ class Grid {
 void PrintText(const sim::NeedleOptions& o, const Grid& grid) {
   fmt::print(
       "Retrieval of one key among N, percent of {} queries (guessing: {:.1f}).\n"
-      "Rows: mu, the common mode of V. Columns: N, for a needle of softmax weight w = {}.\n\n{}",
-      o.trials, 100.0 / sim::kCodewords, fmt::join(o.weights, " | "), grid.ContextHeader());
+      "Rows: mu, the common mode of V. Columns: N, for a needle of softmax weight w = {}.\n\n",
+      o.trials, 100.0 / sim::kCodewords, fmt::join(o.weights, " | "));
   std::string as_exact;
   for (size_t v = 0; v < grid.variants().size(); ++v) {
     if (v > 0 && grid.AsExact(v)) {
       as_exact += fmt::format("{}{}", as_exact.empty() ? "" : "; ", grid.variants()[v]);
     } else {
-      fmt::print("{}", grid.RetrievalText(v));
+      fmt::print("{}\n", grid.RetrievalText(v, OutputWidth()));
     }
   }
   if (!as_exact.empty()) fmt::print("as exact in every cell: {}\n", as_exact);
@@ -150,15 +157,14 @@ void PrintText(const sim::NeedleOptions& o, const Grid& grid) {
     fmt::print("\nAt N = {}, w = {}, against exact attention on the same inputs:\n",
                ContextText(o.contexts.back()), o.weights[w]);
     fmt::print("{}", grid.LongestText(w, "relative error", [](const sim::NeedleCell& c) {
-                 return ErrorText(c.error.relative);
-               }));
+      return ErrorText(c.error.relative);
+    }));
     fmt::print("{}", grid.LongestText(w, "gain", [](const sim::NeedleCell& c) {
-                 return fmt::format("{:.3f}", c.error.gain);
-               }));
-    fmt::print("{}", grid.LongestText(w, "keys that left no trace",
-                                      [](const sim::NeedleCell& c) {
-                                        return ShareText(c.keys_lost);
-                                      }));
+      return fmt::format("{:.3f}", c.error.gain);
+    }));
+    fmt::print("{}", grid.LongestText(w, "keys that left no trace", [](const sim::NeedleCell& c) {
+      return ShareText(c.keys_lost);
+    }));
   }
 }
 
@@ -213,12 +219,12 @@ int RunStudy(const Arguments& a, const GlobalOptions& global) {
     for (const std::string& line : assumptions)
       fmt::print("- {}\n", Wrap(line, OutputWidth() - 2, "  "));
     for (const Json& m : NeedleMachines(variants))
-      fmt::print("- {}\n", Wrap(fmt::format("{}: {} ({}{}{})", m["machine"].get<std::string>(),
-                                            m["evidence"].get<std::string>(),
-                                            m["proof"].get<std::string>(),
-                                            m["open"].get<std::string>().empty() ? "" : "; open: ",
-                                            m["open"].get<std::string>()),
-                                OutputWidth() - 2, "  "));
+      fmt::print("- {}\n",
+                 Wrap(fmt::format("{}: {} ({}{}{})", m["machine"].get<std::string>(),
+                                  m["evidence"].get<std::string>(), m["proof"].get<std::string>(),
+                                  m["open"].get<std::string>().empty() ? "" : "; open: ",
+                                  m["open"].get<std::string>()),
+                      OutputWidth() - 2, "  "));
     return kFine;
   }
   Json list = Json::array();
@@ -253,21 +259,30 @@ std::vector<std::string> NeedleAssumptions() {
 }
 
 Json NeedleMachines(const std::vector<sim::NeedleVariant>& variants) {
-  Json list = Json::array();
-  for (const sim::ArchRow& row : sim::kArchTable) {
-    if (std::string_view(row.instruction) == "mma.sync") continue;  // no attention kernel here
-    if (std::any_of(variants.begin(), variants.end(), [&](const sim::NeedleVariant& v) {
-          return v.recipe.pv == row.spec || v.recipe.qk == row.spec;
-        }))
-      list.push_back(EvidenceJson(row));
+  // Rows of equal arithmetic may differ in evidence. The table lists Hopper's wgmma rows before
+  // Blackwell's tcgen05 rows, so each kernel here finds its own machine's.
+  std::vector<const sim::ArchRow*> used;
+  for (const sim::NeedleVariant& v : variants) {
+    for (const sim::AccumSpec& spec : {v.recipe.qk, v.recipe.pv}) {
+      const auto row = std::find_if(
+          std::begin(sim::kArchTable), std::end(sim::kArchTable), [&](const sim::ArchRow& r) {
+            const std::string_view instruction = r.instruction;
+            return r.spec == spec && (instruction == "wgmma" || instruction == "tcgen05");
+          });
+      if (row != std::end(sim::kArchTable) &&
+          std::find(used.begin(), used.end(), row) == used.end())
+        used.push_back(row);
+    }
   }
+  Json list = Json::array();
+  for (const sim::ArchRow* row : used) list.push_back(EvidenceJson(*row));
   return list;
 }
 
 void AddNeedle(CLI::App& app, GlobalOptions& global) {
   const auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand(
-      "needle", "The main job: does a key survive a long FP8 attention?");
+  CLI::App* command =
+      app.add_subcommand("needle", "The main job: does a key survive a long FP8 attention?");
   command->add_option("--context", a->contexts,
                       "Keys: a doubling range 1k..128k or a list 4k,32k; up to 1M");
   command->add_option("--mean", a->means, "Common mode mu of V, in codeword entries")
@@ -282,7 +297,8 @@ void AddNeedle(CLI::App& app, GlobalOptions& global) {
   command->add_option("--rows", a->tensors.rows, "With --qkv: how many of the last queries");
   AddGlobalOptions(*command, global);
   command->footer(
-      "Compares exact attention, BF16, FP8 with one-level accumulation, two-level every tile, every "
+      "Compares exact attention, BF16, FP8 with one-level accumulation, two-level every tile, "
+      "every "
       "4 and\nevery 64 tiles (FlashAttention-3 on Hopper), and FP8 on Blackwell.\n"
       "Examples:\n  lostbits needle\n  lostbits needle --context 4k,32k --mean 1 --weight 0.05\n"
       "  lostbits needle --qkv layer17.safetensors --scale amax");

@@ -45,9 +45,8 @@ Operand ReadOperand(const Tensor& t, const std::string& scale) {
   x.shape = FourDimensions(t);
   const size_t count = static_cast<size_t>(t.Count());
   if (count == 0)
-    throw std::invalid_argument(
-        fmt::format("{}: expected elements, found an empty tensor {}", t.source,
-                    ShapeText(t.shape)));
+    throw std::invalid_argument(fmt::format("{}: expected elements, found an empty tensor {}",
+                                            t.source, ShapeText(t.shape)));
   constexpr fp8::EncodePolicy kNearest{.overflow = fp8::Overflow::kToSpecial};
   x.bf16.resize(count);
   float amax = 0;
@@ -56,8 +55,9 @@ Operand ReadOperand(const Tensor& t, const std::string& scale) {
     x.bf16[i] = static_cast<uint16_t>(fp8::Pack(fp8::kBF16, u, kNearest).code);
     const float value = fp8::Decode<fp8::kBF16>(x.bf16[i]);
     if (!std::isfinite(value))
-      throw std::invalid_argument(fmt::format(
-          "{}: expected finite values in BF16's range, found {} at element {}", t.source, value, i));
+      throw std::invalid_argument(
+          fmt::format("{}: expected finite values in BF16's range, found {} at element {}",
+                      t.source, value, i));
     amax = std::max(amax, std::abs(value));
   }
   if (scale == "amax" && amax > 0) x.descale = amax / fp8::Decode<fp8::kE4M3FN>(0x7E);  // 448
@@ -146,8 +146,7 @@ void PrintTable(const std::vector<sim::HeadError>& errors, size_t variants) {
 
 int NeedleOnTensors(const TensorRun& run, const GlobalOptions& global) {
   if (run.scale != "1" && run.scale != "amax")
-    throw std::invalid_argument(
-        fmt::format("--scale: expected 1 or amax, found '{}'", run.scale));
+    throw std::invalid_argument(fmt::format("--scale: expected 1 or amax, found '{}'", run.scale));
   std::array<Operand, 3> qkv = ReadQkv(run);
   Operand &q = qkv[0], &k = qkv[1], &v = qkv[2];
   const int64_t queries = q.shape[1], rows = run.rows;
@@ -202,11 +201,12 @@ int NeedleOnTensors(const TensorRun& run, const GlobalOptions& global) {
                          {"heads", list}});
     return kFine;
   }
-  fmt::print("{}: the last {} of {} queries over {} keys, causal; errors against exact attention on "
-             "the tensors in BF16\n"
-             "E4M3 scales q {}, k {}, v {}; elements saturated: q {}, k {}, v {}\n\n",
-             run.path, rows, queries, k.shape[1], q.descale, k.descale, v.descale, q.saturated,
-             k.saturated, v.saturated);
+  fmt::print(
+      "{}: the last {} of {} queries over {} keys, causal; errors against exact attention on "
+      "the tensors in BF16\n"
+      "E4M3 scales q {}, k {}, v {}; elements saturated: q {}, k {}, v {}\n\n",
+      run.path, rows, queries, k.shape[1], q.descale, k.descale, v.descale, q.saturated,
+      k.saturated, v.saturated);
   PrintTable(errors, variants.size() + 1);
   fmt::print("\nAssumed:\n");
   for (const std::string& line : NeedleAssumptions())
