@@ -133,26 +133,33 @@ void StoreWord(void* data, size_t i, uint64_t code) {
   std::memcpy(static_cast<char*>(data) + i * sizeof(Word), &word, sizeof(Word));
 }
 
+template <bool kCount>
 void EncodeWithIntegers(const ConstCodes& in, const Codes& out, const EncodePolicy& policy,
                         const EncodeOptions& options) {
+  // Copies: the compiler must see that no store of a code can change them.
+  const EncodePolicy p = policy;
+  const Format from = in.format, to = out.format;
+  const size_t n = in.size;
   EncodeCounts counts;
   WithContainer(in.bytes, [&](auto in_word) {
     WithContainer(out.bytes, [&](auto out_word) {
-      for (size_t i = 0; i < in.size; ++i) {
-        const Unpacked x = Unpack(in.format, LoadWord<decltype(in_word)>(in.data, i));
+      for (size_t i = 0; i < n; ++i) {
+        const Unpacked x = Unpack(from, LoadWord<decltype(in_word)>(in.data, i));
         const uint32_t random = options.random.empty() ? 0 : options.random[i];
-        const Encoded e = Pack(out.format, x, policy, random);
+        const Encoded e = Pack(to, x, p, random);
         StoreWord<decltype(out_word)>(out.data, i, e.code);
-        counts += {.total = 1,
-                   .inexact = e.inexact,
-                   .overflow = e.overflow,
-                   .flushed = e.flushed,
-                   .subnormal = e.subnormal,
-                   .nan = e.nan};
+        if constexpr (kCount) {
+          counts += {.total = 1,
+                     .inexact = e.inexact,
+                     .overflow = e.overflow,
+                     .flushed = e.flushed,
+                     .subnormal = e.subnormal,
+                     .nan = e.nan};
+        }
       }
     });
   });
-  if (options.counts != nullptr) *options.counts += counts;
+  if constexpr (kCount) *options.counts += counts;
 }
 
 void EncodeWithLanes(const ConstCodes& in, const Codes& out, const EncodePolicy& policy,
@@ -225,8 +232,10 @@ void Encode(ConstCodes in, Codes out, const EncodePolicy& policy, const EncodeOp
         "expected FP32 or BF16 to E4M3FN or E5M2, to nearest even and without counts, for lanes");
   if (lanes_can && options.path.kind != Path::kIntegers) {
     EncodeWithLanes(in, out, policy, options.path.target);
+  } else if (options.counts != nullptr) {
+    EncodeWithIntegers<true>(in, out, policy, options);
   } else {
-    EncodeWithIntegers(in, out, policy, options);
+    EncodeWithIntegers<false>(in, out, policy, options);
   }
 }
 

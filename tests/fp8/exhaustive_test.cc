@@ -10,13 +10,15 @@
 //
 // as an environment variable of this program. TF32 from FP32 is included; FP32 from FP32 is the
 // identity and FP64 has no float midpoints: codec_test covers both. kStochastic: codec_test.
-// The definition is tabulated (spec::Thresholds): between two thresholds the code is constant.
+// The definition is tabulated (spec::Thresholds), which codec_test compares with spec::Encode.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "fp8/codec.h"
@@ -29,6 +31,7 @@
 namespace lostbits::fp8 {
 namespace {
 
+constexpr uint64_t kFloats = uint64_t{1} << 32;
 constexpr uint32_t kBlock = 1u << 16;  // floats at a time: their codes stay in the L2 cache
 constexpr uint32_t kSmallBlock = 1u << 10;
 
@@ -37,50 +40,59 @@ bool Everything() {
   return wish != nullptr && std::strcmp(wish, "all") == 0;
 }
 
-/// The definition for floats in ascending order of magnitude: codes looked up, thresholds walked.
+/// Bits of the smallest float that is not below t >= 0; those of Inf if there is none.
+uint32_t FirstFloatNotBelow(double t) {
+  if (t > std::numeric_limits<float>::max()) return 0x7F80'0000;
+  const auto x = static_cast<float>(t);
+  return BitCast<uint32_t>(x) + (x < t ? 1 : 0);
+}
+
+/// The definition for runs of consecutive floats: between two thresholds the code is constant.
 class Definition {
  public:
   Definition(Format f, const EncodePolicy& p) : format_(f), policy_(p) {
     for (const bool negative : {false, true}) {
       Side& side = sides_[negative];
-      side.thresholds = spec::Thresholds(f, p.rounding, negative && IsSigned(f));
+      for (const double t : spec::Thresholds(f, p.rounding, negative && IsSigned(f)))
+        side.starts.push_back(FirstFloatNotBelow(t));
       // One number of each magnitude, encoded by the definition itself; the last stands for all
       // that overflow. E8M0's zero is the one input that its thresholds do not govern.
-      for (uint64_t m = 0; m <= side.thresholds.size(); ++m) {
+      for (uint64_t m = 0; m <= side.starts.size(); ++m) {
         const double x = spec::Value(f, m);
         side.codes.push_back(static_cast<uint32_t>(spec::Encode(f, negative ? -x : x, p).code));
       }
     }
   }
 
-  /// Codes of the n floats with bits first, first + 1, ... of one sign, all finite or all not.
-  void Encode(uint32_t first, size_t n, uint32_t* codes) const {
+  /// Codes of the floats with bits first, first + 1, ...: all of one sign, all finite or none.
+  template <class Code>
+  void Encode(uint32_t first, std::vector<Code>& codes) const {
     const Side& side = sides_[first >> 31];
-    const float start = std::fabs(BitCast<float>(first));
-    if (!std::isfinite(start)) {
-      for (size_t i = 0; i < n; ++i) {
+    const uint32_t magnitude = first & 0x7FFF'FFFF;
+    if (magnitude >= 0x7F80'0000) {
+      for (size_t i = 0; i < codes.size(); ++i) {
         const float x = BitCast<float>(first + static_cast<uint32_t>(i));
-        codes[i] =
-            static_cast<uint32_t>(spec::Encode(format_, x, policy_, 0, NanPayloadOf(x)).code);
+        codes[i] = static_cast<Code>(spec::Encode(format_, x, policy_, 0, NanPayloadOf(x)).code);
       }
       return;
     }
-    const auto& t = side.thresholds;
-    auto m = static_cast<size_t>(std::upper_bound(t.begin(), t.end(), static_cast<double>(start)) -
-                                 t.begin());
-    for (size_t i = 0; i < n; ++i) {
-      const double x = std::fabs(BitCast<float>(first + static_cast<uint32_t>(i)));
-      while (m < t.size() && x >= t[m]) ++m;
-      codes[i] = side.codes[m];
+    auto m = static_cast<size_t>(
+        std::upper_bound(side.starts.begin(), side.starts.end(), magnitude) - side.starts.begin());
+    for (size_t i = 0; i < codes.size(); ++m) {
+      const size_t end = m == side.starts.size()
+                             ? codes.size()
+                             : std::min<size_t>(codes.size(), side.starts[m] - magnitude);
+      std::fill(codes.begin() + static_cast<ptrdiff_t>(i),
+                codes.begin() + static_cast<ptrdiff_t>(end), static_cast<Code>(side.codes[m]));
+      i = end;
     }
-    if (start == 0) {
-      codes[0] = static_cast<uint32_t>(spec::Encode(format_, BitCast<float>(first), policy_).code);
-    }
+    if (magnitude == 0)
+      codes[0] = static_cast<Code>(spec::Encode(format_, BitCast<float>(first), policy_).code);
   }
 
  private:
   struct Side {
-    std::vector<double> thresholds;
+    std::vector<uint32_t> starts;  ///< bits of the first float of magnitude code m + 1
     std::vector<uint32_t> codes;
   };
   Format format_;
@@ -102,100 +114,110 @@ struct Report {
   }
 };
 
-template <class A, class B>
-void Compare(const char* who, Format f, const EncodePolicy& p, uint32_t first, size_t n,
-             const A* got, const B* expected, Report& report) {
-  for (size_t i = 0; i < n; ++i) {
-    if (got[i] == expected[i]) continue;
-    const uint32_t bits = first + static_cast<uint32_t>(i);
-    report.Add(std::string(who) + ": " + FormatName(f) + " of float " + HexCode(bits) + " " +
-               Hex(BitCast<float>(bits)) + " is " + HexCode(got[i]) + ", by definition " +
-               HexCode(expected[i]) + "; " + Describe(p));
-    return;
-  }
+template <class Code>
+void Compare(const char* who, Format f, const EncodePolicy& p, uint32_t first,
+             const std::vector<Code>& got, const std::vector<Code>& expected, Report& report) {
+  if (std::memcmp(got.data(), expected.data(), got.size() * sizeof(Code)) == 0) return;
+  const auto i = static_cast<uint32_t>(
+      std::mismatch(got.begin(), got.end(), expected.begin()).first - got.begin());
+  const uint32_t bits = first + i;
+  report.Add(std::string(who) + ": " + FormatName(f) + " of float " + HexCode(bits) + " " +
+             Hex(BitCast<float>(bits)) + " is " + HexCode(got[i]) + ", by definition " +
+             HexCode(expected[i]) + "; " + Describe(p));
 }
 
-struct AllFloatsCase {
-  Format format;
-  bool saturate;
-};
-class AllFloats : public testing::TestWithParam<AllFloatsCase> {};
-INSTANTIATE_TEST_SUITE_P(Fp8, AllFloats,
-                         testing::Values(AllFloatsCase{kE4M3FN, true},
-                                         AllFloatsCase{kE4M3FN, false}, AllFloatsCase{kE5M2, true},
-                                         AllFloatsCase{kE5M2, false}),
-                         [](const auto& param) {
-                           return FormatName(param.param.format) +
-                                  (param.param.saturate ? "Saturating" : "Special");
-                         });
+/// Floats of one block into F under CUDA's policy, by all spellings.
+template <Format F, bool kSaturate>
+void CheckBlock(const Definition& definition, const std::vector<LaneTarget>& targets,
+                uint32_t first, const std::vector<float>& x, Report& report) {
+  constexpr EncodePolicy kPolicy = *EncodeLike(kSaturate ? Library::kCuda : Library::kCudaNosat, F);
+  std::vector<uint8_t> expected(kBlock), codes(kBlock);
+  definition.Encode(first, expected);
+  for (uint32_t i = 0; i < kBlock; ++i)
+    codes[i] = static_cast<uint8_t>(Pack(F, Unpack(kFP32, first + i), kPolicy).code);
+  Compare("integers", F, kPolicy, first, codes, expected, report);
+  for (const LaneTarget& target : targets) {
+    std::memset(codes.data(), 0xA5, codes.size());
+    Encode(x, {F, codes}, kPolicy, {.path = {Path::kLanes, target.id}});
+    Compare(target.name.c_str(), F, kPolicy, first, codes, expected, report);
+  }
+#if LOSTBITS_HAVE_CUDA_HEADERS
+  for (uint32_t i = 0; i < kBlock; ++i)
+    codes[i] = static_cast<uint8_t>(cuda_host::Encode(F, x[i], kSaturate));
+  Compare("CUDA host", F, kPolicy, first, codes, expected, report);
+#endif
+}
 
-TEST_P(AllFloats, IntegersAndLanesAndCudaEqualTheDefinition) {
-  const auto [format, saturate] = GetParam();
-  const Format f = format;
-  const EncodePolicy p = *EncodeLike(saturate ? Library::kCuda : Library::kCudaNosat, f);
-  const Definition definition(f, p);
+// Integers, lanes on every instruction set and CUDA's host functions equal the definition.
+template <Format F>
+void AllFloatsInto() {
+  const Definition saturating(F, *EncodeLike(Library::kCuda, F));
+  const Definition special(F, *EncodeLike(Library::kCudaNosat, F));
   const std::vector<LaneTarget> targets = LaneTargets();
   Report report;
 #pragma omp parallel
   {
     std::vector<float> x(kBlock);
-    std::vector<uint32_t> expected(kBlock);
-    std::vector<uint8_t> codes(kBlock);
 #pragma omp for schedule(dynamic, 16)
-    for (uint64_t block = 0; block < (uint64_t{1} << 32) / kBlock; ++block) {
+    for (uint64_t block = 0; block < kFloats / kBlock; ++block) {
       const auto first = static_cast<uint32_t>(block * kBlock);
       for (uint32_t i = 0; i < kBlock; ++i) x[i] = BitCast<float>(first + i);
-      definition.Encode(first, kBlock, expected.data());
-      Encode(x, {f, codes}, p, {.path = {Path::kIntegers}});
-      Compare("integers", f, p, first, kBlock, codes.data(), expected.data(), report);
-      for (const LaneTarget& target : targets) {
-        std::fill(codes.begin(), codes.end(), uint8_t{0xA5});
-        Encode(x, {f, codes}, p, {.path = {Path::kLanes, target.id}});
-        Compare(target.name.c_str(), f, p, first, kBlock, codes.data(), expected.data(), report);
-      }
-#if LOSTBITS_HAVE_CUDA_HEADERS
-      for (uint32_t i = 0; i < kBlock; ++i)
-        codes[i] = static_cast<uint8_t>(cuda_host::Encode(f, x[i], saturate));
-      Compare("CUDA host", f, p, first, kBlock, codes.data(), expected.data(), report);
-#endif
+      CheckBlock<F, true>(saturating, targets, first, x, report);
+      CheckBlock<F, false>(special, targets, first, x, report);
     }
   }
   EXPECT_EQ(report.blocks, 0u) << report.first;
 }
+TEST(AllFloats, IntoE4M3FN) { AllFloatsInto<kE4M3FN>(); }
+TEST(AllFloats, IntoE5M2) { AllFloatsInto<kE5M2>(); }
 
-class OtherFormats : public testing::TestWithParam<Format> {};
-INSTANTIATE_TEST_SUITE_P(All, OtherFormats,
-                         testing::ValuesIn(std::begin(kAllFormats), std::end(kAllFormats) - 2),
-                         [](const auto& param) { return FormatName(param.param); });
+template <Format F>
+void SweepUnder(const EncodePolicy& policy, uint64_t step, Report& report) {
+  using Code = std::conditional_t<(StorageBits(F) <= 8), uint8_t, uint32_t>;
+  const Definition definition(F, policy);
+#pragma omp parallel
+  {
+    const EncodePolicy p = policy;
+    std::vector<Code> expected(kSmallBlock), codes(kSmallBlock);
+#pragma omp for schedule(dynamic, 64)
+    for (uint64_t i = 0; i < kFloats / kSmallBlock / step; ++i) {
+      // Under a step, one block of every `step` takes part, another one each time.
+      const auto first = static_cast<uint32_t>((i * step + i * 37 % step) * kSmallBlock);
+      definition.Encode(first, expected);
+      for (uint32_t k = 0; k < kSmallBlock; ++k)
+        codes[k] = static_cast<Code>(Pack(F, Unpack(kFP32, first + k), p).code);
+      Compare("integers", F, p, first, codes, expected, report);
+    }
+  }
+}
 
-TEST_P(OtherFormats, IntegersEqualTheDefinition) {
-  const Format f = GetParam();
-  const uint64_t step = Everything() ? 1 : 4096;
+/// Integers equal the definition under every rounding and overflow rule.
+template <Format F>
+void Sweep() {
   Report report;
   for (const Rounding rounding : kAllRoundings) {
     if (rounding == Rounding::kStochastic) continue;
     for (const Overflow overflow : kAllOverflows) {
-      const EncodePolicy p{.rounding = rounding, .overflow = overflow, .inf = InfRule::kKeep};
-      const Definition definition(f, p);
-#pragma omp parallel
-      {
-        std::vector<uint32_t> expected(kSmallBlock), codes(kSmallBlock);
-#pragma omp for schedule(dynamic, 64)
-        for (uint64_t i = 0; i < (uint64_t{1} << 32) / kSmallBlock / step; ++i) {
-          // Under a step, block i of every group of `step` blocks shifts along: over the groups all
-          // positions within a binade take part.
-          const auto first =
-              static_cast<uint32_t>((i * step + i * 37 % step) * uint64_t{kSmallBlock});
-          definition.Encode(first, kSmallBlock, expected.data());
-          for (uint32_t k = 0; k < kSmallBlock; ++k)
-            codes[k] = static_cast<uint32_t>(Pack(f, Unpack(kFP32, first + k), p).code);
-          Compare("integers", f, p, first, kSmallBlock, codes.data(), expected.data(), report);
-        }
-      }
+      SweepUnder<F>({.rounding = rounding, .overflow = overflow, .inf = InfRule::kKeep},
+                    Everything() ? 1 : 4096, report);
     }
   }
   EXPECT_EQ(report.blocks, 0u) << report.first;
 }
+TEST(Sweep, E4M3FN) { Sweep<kE4M3FN>(); }
+TEST(Sweep, E5M2) { Sweep<kE5M2>(); }
+TEST(Sweep, E4M3) { Sweep<kE4M3>(); }
+TEST(Sweep, E3M4) { Sweep<kE3M4>(); }
+TEST(Sweep, E4M3FNUZ) { Sweep<kE4M3FNUZ>(); }
+TEST(Sweep, E5M2FNUZ) { Sweep<kE5M2FNUZ>(); }
+TEST(Sweep, E4M3B11FNUZ) { Sweep<kE4M3B11FNUZ>(); }
+TEST(Sweep, E8M0) { Sweep<kE8M0>(); }
+TEST(Sweep, E2M3) { Sweep<kE2M3>(); }
+TEST(Sweep, E3M2) { Sweep<kE3M2>(); }
+TEST(Sweep, E2M1) { Sweep<kE2M1>(); }
+TEST(Sweep, FP16) { Sweep<kFP16>(); }
+TEST(Sweep, BF16) { Sweep<kBF16>(); }
+TEST(Sweep, TF32) { Sweep<kTF32>(); }
 
 }  // namespace
 }  // namespace lostbits::fp8
