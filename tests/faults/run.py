@@ -42,7 +42,8 @@ def load_faults(area):
     for path in sorted((ROOT / "tests" / "faults").glob(f"{area or '*'}.json")):
         for fault in json.loads(path.read_text(encoding="utf-8")):
             if set(fault) != KEYS:
-                raise FaultError(f"{path.name}: expected the keys {sorted(KEYS)}, got {sorted(fault)}")
+                raise FaultError(
+                    f"{path.name}: expected the keys {sorted(KEYS)}, got {sorted(fault)}")
             faults.append({**fault, "area": path.stem})
     names = [(f["area"], f["name"]) for f in faults]
     for name in names:
@@ -52,8 +53,8 @@ def load_faults(area):
 
 
 def copy_tree(destination):
-    """The working tree, tracked and untracked, without what git ignores. Files that are already there
-    unchanged keep their time, so that a second run builds little."""
+    """The working tree, tracked and untracked, without what git ignores. Files that are already
+    there unchanged keep their time, so that a second run builds little."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True).stdout.decode().split("\0")
