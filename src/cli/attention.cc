@@ -248,6 +248,7 @@ int Attention(const Options& o, const GlobalOptions& global) {
   if (!o.output.empty()) wrote = WriteValues(o.output, out, "o");
   if (!o.lse.empty()) WriteTensor(o.lse, lse, "lse");
 
+  PrintEvidence(machine, global);
   if (global.json) {
     Json body = EvidenceJson(machine);
     body.update({{"preset", preset.name}, {"recipe", RecipeJson(recipe)}});
@@ -316,8 +317,9 @@ void AddAttention(CLI::App& app, GlobalOptions& global) {
       "the\n"
       "machine's format, and bytes without a type, are taken as they are.\n"
       "Example:\n"
-      "  lostbits attention qkv.safetensors:q qkv.safetensors:k qkv.safetensors:v --causal -o "
-      "o.npy");
+      "  python3 -c \"import numpy as n; r = n.random.default_rng(0).standard_normal; "
+      "[n.save(x, r((1, 200, 4, 64), 'f4')) for x in 'qkv']\"\n"
+      "  lostbits attention q.npy k.npy v.npy --causal -o o.npy");
   c->callback([o, &global] { global.run = [=, &global] { return Attention(*o, global); }; });
 }
 

@@ -69,6 +69,7 @@ int Dot(const Options& options, const GlobalOptions& global) {
   if (count == 0)
     throw std::invalid_argument(
         options.file + ": expected lines 'a codes ; b codes ; c word', found an empty input");
+  PrintEvidence(row, global);
   if (global.json) {
     Json body = EvidenceJson(row);
     body["rows"] = rows;

@@ -170,6 +170,7 @@ int Gemm(const Options& options, const GlobalOptions& global) {
 
   const double rate = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) /
                       std::max(seconds, 1e-9);
+  PrintEvidence(row, global);
   if (global.json) {
     Json body = EvidenceJson(row);
     body.update({{"a", OperandJson(a)}, {"b", OperandJson(b)}, {"recipe", RecipeJson(recipe)}});
@@ -232,6 +233,8 @@ void AddGemm(CLI::App& app, GlobalOptions& global) {
       "saturating); codes of the machine's format, and bytes without a type, are taken as they "
       "are.\n"
       "Example:\n"
+      "  python3 -c \"import numpy as n; r = n.random.default_rng(0).standard_normal; "
+      "n.save('a', r((64, 4096), 'f4')); n.save('b', r((4096, 96), 'f4'))\"\n"
       "  lostbits gemm a.npy b.npy --machine hopper:wgmma:e4m3:f32 --promote 4 -o c.npy");
   command->callback([o, &global] { global.run = [=, &global] { return Gemm(*o, global); }; });
 }

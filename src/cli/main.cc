@@ -96,7 +96,7 @@ int Run(int argc, char** argv) {
     app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
     const auto chosen = app.get_subcommands();
-    fmt::print("{}", chosen.empty() ? app.help() : chosen[0]->help());
+    fmt::print("{}", chosen.empty() ? app.help() : chosen[0]->help("lostbits"));
     return kFine;
   } catch (const CLI::CallForVersion& version) {
     fmt::print("{}\n", version.what());

@@ -11,15 +11,25 @@
 
 namespace lostbits::cli {
 
+namespace {
+
+std::string OpenText(const sim::ArchRow& row) {
+  return *row.open ? fmt::format("; open: {}", row.open) : "";
+}
+
+}  // namespace
+
 void CheckEvidence(const sim::ArchRow& row, const GlobalOptions& global) {
-  const std::string open = *row.open ? fmt::format("; open: {}", row.open) : "";
   if (row.evidence == sim::Evidence::kAssumed && !global.allow_unverified)
     throw Failure(kNoEvidence,
                   fmt::format("{} is assumed ({}{}); to compute with it, add --allow-unverified",
-                              MachineName(row), row.proof, open));
+                              MachineName(row), row.proof, OpenText(row)));
+}
+
+void PrintEvidence(const sim::ArchRow& row, const GlobalOptions& global) {
   if (!global.json)
     fmt::print(stderr, "lostbits: {}: evidence: {} ({}{})\n", MachineName(row),
-               EvidenceName(row.evidence), row.proof, open);
+               EvidenceName(row.evidence), row.proof, OpenText(row));
 }
 
 Json EvidenceJson(const sim::ArchRow& row) {

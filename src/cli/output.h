@@ -47,9 +47,11 @@ struct GlobalOptions {
   std::function<int()> run;  ///< what the chosen command does; returns an exit code
 };
 
-/// Throws Failure(kNoEvidence) for an assumed row the user did not allow. Else says on stderr what
-/// the row rests on (text mode only: JSON carries EvidenceJson).
+/// Throws Failure(kNoEvidence) for an assumed row the user did not allow.
 void CheckEvidence(const sim::ArchRow& row, const GlobalOptions& global);
+/// Says on stderr what the row rests on; not with --json, which carries EvidenceJson. Called when
+/// nothing can fail any more, so that an error stays one line.
+void PrintEvidence(const sim::ArchRow& row, const GlobalOptions& global);
 /// {"machine", "evidence", "proof", "open"}.
 Json EvidenceJson(const sim::ArchRow& row);
 

@@ -81,7 +81,8 @@ void AddVerify(CLI::App& app, GlobalOptions& global) {
   AddGlobalOptions(*command, global);
   command->footer(
       "Exit code: 0 if every row matches, 1 if one does not, 2 if the folder cannot be read.\n"
-      "Example:\n  lostbits verify ../shared/vectors");
+      "Example:\n  git clone https://github.com/north-numerical-computing/MATLAB-tensor-core\n"
+      "  lostbits verify MATLAB-tensor-core/model_validation");
   command->callback(
       [folder, &global] { global.run = [=, &global] { return Verify(*folder, global); }; });
 }
