@@ -37,6 +37,7 @@ using D16 = hn::Repartition<int16_t, D32>;
 using DU16 = hn::RebindToUnsigned<D16>;
 using V32 = hn::Vec<D32>;
 using V16 = hn::Vec<D16>;
+using M32 = hn::Mask<D32>;
 
 // Two consecutive int16 (or one word) of A, for every column.
 HWY_INLINE V32 Broadcast(const void* pair) {
@@ -48,10 +49,7 @@ HWY_INLINE V16 BroadcastPair(const int16_t* pair) { return hn::BitCast(D16(), Br
 
 // sum + a[2i] * b[2i] + a[2i + 1] * b[2i + 1] in lane i.
 HWY_INLINE V32 AddPairs(V16 a, V16 b, V32 sum) {
-#if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3_DL && defined(LB_ASM)
-  asm("vpdpwssd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
-  return sum;
-#elif HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128
   V32 unused = hn::Zero(D32());
   return hn::ReorderWidenMulAccumulate(D32(), a, b, sum, unused);  // x86: pairs stay in place
 #else
@@ -91,6 +89,13 @@ HWY_INLINE LaneAddend TakeApart(V32 word, int exponent_of_zero) {
 
 HWY_INLINE V32 Negate(V32 magnitude, V32 negative) {
   return hn::Sub(hn::Xor(magnitude, negative), negative);
+}
+
+HWY_INLINE M32 Outside(V32 x, int low, int high) {
+  const D32 d;
+  const DU32 du;
+  const auto above_low = hn::BitCast(du, hn::Sub(x, hn::Set(d, low)));
+  return hn::RebindMask(d, hn::Gt(above_low, hn::Set(du, static_cast<uint32_t>(high - low))));
 }
 
 // Logical shift right by min(bits, 31); bits >= 0.
@@ -153,12 +158,12 @@ HWY_INLINE V16 CutHalf(V16 magnitude, V16 bits) {
 #endif
 }
 
-/// One group of kRows x Lanes(D32) outputs. c[r] holds accumulators and receives results; bad[r] is
-/// nonzero in lanes the integers must do.
+/// One group of kRows x Lanes(D32) outputs. c[r] holds accumulators and receives results; bad[r]
+/// marks lanes that the integers must do.
 template <int kRows>
 HWY_INLINE void NarrowGroup(const GroupOperands<kRows>& ops, const BlockLayout& a_layout,
                             const BlockLayout& b_layout, int group, int64_t lane, V32 (&c)[kRows],
-                            V32 (&bad)[kRows]) {
+                            M32 (&bad)[kRows]) {
   const D32 d32;
   const DF32 df32;
   const D16 d;
@@ -198,8 +203,7 @@ HWY_INLINE void NarrowGroup(const GroupOperands<kRows>& ops, const BlockLayout& 
                              hn::Set(d32, static_cast<int32_t>(0xFFFF'FC00)));
     const V32 scale = hn::ShiftLeft<23>(hn::Sub(e[r], hn::Set(d32, kExponentBias + 13)));
     c[r] = hn::IfThenZeroElse(hn::Eq(sum[r], hn::Zero(d32)), hn::Add(word, scale));
-    bad[r] = hn::VecFromMask(d32, hn::Or(hn::Lt(e[r], hn::Set(d32, kNarrowLow)),
-                                         hn::Gt(e[r], hn::Set(d32, kNarrowHigh))));
+    bad[r] = Outside(e[r], kNarrowLow, kNarrowHigh);
   }
 }
 
@@ -216,48 +220,55 @@ HWY_INLINE V32 WideProduct(V32 a, V32 b, V32 bits_plus_1) {
   return hn::Shr(v, bits_plus_1);
 }
 
-// magnitude (unsigned) without the bits below its 24 leading ones: y gathers, for the leading bit
-// and those behind it, every position 24 or more below.
-HWY_INLINE V32 Keep24(V32 magnitude) {
+// magnitude (unsigned, up to 32 bits) as a float cut toward zero, times 2^-top; top is 0 or 1.
+HWY_INLINE V32 CutToFloat(V32 magnitude, V32& top) {
+  const D32 d;
   const DU32 du;
+  const DF32 df;
   const auto m = hn::BitCast(du, magnitude);
+#if HWY_TARGET <= HWY_AVX3
+  // The instruction carries its own rounding mode; MXCSR has no say.
+  constexpr int kTowardZero = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+  top = hn::Zero(d);
+  return hn::BitCast(d, hn::Vec<DF32>{_mm512_cvt_roundepu32_ps(m.raw, kTowardZero)});
+#else
+  // Without the bits below the 24 leading ones the conversion is exact: y gathers, for the leading
+  // bit and those behind it, every position 24 or more below.
   auto y = hn::ShiftRight<24>(m);
   y = hn::Or(y, hn::ShiftRight<1>(y));
   y = hn::Or(y, hn::ShiftRight<2>(y));
   y = hn::Or(y, hn::ShiftRight<4>(y));
-  return hn::BitCast(D32(), hn::AndNot(y, m));
+  const auto kept = hn::AndNot(y, m);
+  // Bit 31 would be a sign to the conversion; one place down nothing is lost.
+  const auto bit_31 = hn::ShiftRight<31>(kept);
+  top = hn::BitCast(d, bit_31);
+  return hn::BitCast(d, hn::ConvertTo(df, hn::BitCast(d, hn::Shr(kept, bit_31))));
+#endif
 }
 
 // (low + high) * 2^(exponent - fraction_bits) cut to FP32; exponent is biased. The sum may need 33
-// bits. bad: not a normal number, unless the sum is zero.
-HWY_INLINE V32 RoundWide(V32 low, V32 high, V32 exponent, int fraction_bits, V32& bad) {
+// bits. bad: not a normal number, unless the sum is zero; or Inf or NaN among the operands.
+HWY_INLINE V32 RoundWide(V32 low, V32 high, V32 exponent, int fraction_bits, M32& bad) {
   const D32 d;
-  const DU32 du;
-  const DF32 df;
   const V32 wrapped = hn::Add(low, high);
   const V32 overflow = hn::And(hn::Xor(low, wrapped), hn::Xor(high, wrapped));
   const V32 negative = hn::ShiftRight<31>(hn::Xor(wrapped, overflow));
-  const V32 kept = Keep24(Negate(wrapped, negative));
-  // Bit 31 would be a sign to the conversion; one place down nothing is lost.
-  const auto top = hn::ShiftRight<31>(hn::BitCast(du, kept));
-  const V32 positive = hn::BitCast(d, hn::Shr(hn::BitCast(du, kept), top));
-  const V32 word = hn::BitCast(d, hn::ConvertTo(df, positive));
-  const V32 scale =
-      hn::Add(hn::Sub(exponent, hn::Set(d, kExponentBias + fraction_bits)), hn::BitCast(d, top));
+  V32 top;
+  const V32 word = CutToFloat(Negate(wrapped, negative), top);
+  const V32 scale = hn::Add(hn::Sub(exponent, hn::Set(d, kExponentBias + fraction_bits)), top);
   const V32 field = hn::Add(hn::ShiftRight<23>(word), scale);
-  const auto zero = hn::Eq(kept, hn::Zero(d));
-  const auto outside = hn::Or(hn::Lt(field, hn::Set(d, 1)), hn::Gt(field, hn::Set(d, 254)));
-  bad = hn::Or(hn::IfThenZeroElse(zero, hn::VecFromMask(d, outside)),
-               hn::VecFromMask(d, hn::Gt(exponent, hn::Set(d, kSpecialThreshold))));
+  const M32 not_zero = hn::Ne(word, hn::Zero(d));
+  bad = hn::Or(hn::And(not_zero, Outside(field, 1, 254)),
+               hn::Gt(exponent, hn::Set(d, kSpecialThreshold)));
   const V32 sign = hn::ShiftLeft<31>(negative);
-  return hn::IfThenZeroElse(zero, hn::Or(hn::Add(word, hn::ShiftLeft<23>(scale)), sign));
+  return hn::IfThenElseZero(not_zero, hn::Or(hn::Add(word, hn::ShiftLeft<23>(scale)), sign));
 }
 
 /// As NarrowGroup.
 template <int kRows>
 HWY_INLINE void WideGroup(const GroupOperands<kRows>& ops, const BlockLayout& a_layout,
                           const BlockLayout& b_layout, const AccumSpec& spec, int64_t lane,
-                          V32 (&c)[kRows], V32 (&bad)[kRows]) {
+                          V32 (&c)[kRows], M32 (&bad)[kRows]) {
   const D32 d32;
   const DU32 du32;
   const D16 d;

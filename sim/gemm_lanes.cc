@@ -1,5 +1,5 @@
 // Compiled once an instruction set; the best one present is chosen at run time.
-#define HWY_WANT_AVX3_DL  // VNNI and per-lane population counts
+#define HWY_WANT_AVX3_DL  // counts bits in one instruction
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "sim/gemm_lanes.cc"
 #include "hwy/foreach_target.h"  // first of all that depends on HWY_TARGET
@@ -44,12 +44,12 @@ struct Tile {
 // Does by the integers what the lanes marked: `words` in, the group's result out.
 template <int kRows>
 HWY_NOINLINE void Repair(const Tile& tile, int64_t row, int64_t lane, int64_t g,
-                         const V32 (&before)[kRows], const V32 (&bad)[kRows], V32 (&c)[kRows]) {
+                         const V32 (&before)[kRows], const M32 (&bad)[kRows], V32 (&c)[kRows]) {
   const D32 d;
   alignas(64) int32_t old_words[kStrip], marks[kStrip], words[kStrip];
   for (int r = 0; r < kRows; ++r) {
     hn::Store(before[r], d, old_words);
-    hn::Store(bad[r], d, marks);
+    hn::Store(hn::VecFromMask(d, bad[r]), d, marks);
     hn::Store(c[r], d, words);
     for (int64_t l = 0; l < static_cast<int64_t>(hn::Lanes(d)); ++l) {
       const int64_t j = tile.column + lane + l;
@@ -81,16 +81,17 @@ HWY_NOINLINE void MultiplyRows(const Tile& tile, int64_t row) {
     }
     ops.b = tile.strip;
     for (int64_t g = 0; g < groups; ++g) {
-      V32 before[kRows], bad[kRows];
+      V32 before[kRows];
+      M32 bad[kRows];
       for (int r = 0; r < kRows; ++r) before[r] = c[r];
       if constexpr (kPath == LanePath::kNarrow) {
         NarrowGroup<kRows>(ops, a_layout, b_layout, spec.group, lane, c, bad);
       } else {
         WideGroup<kRows>(ops, a_layout, b_layout, spec, lane, c, bad);
       }
-      V32 any = bad[0];
+      M32 any = bad[0];
       for (int r = 1; r < kRows; ++r) any = hn::Or(any, bad[r]);
-      if (HWY_UNLIKELY(!hn::AllTrue(d, hn::Eq(any, hn::Zero(d))))) {
+      if (HWY_UNLIKELY(!hn::AllFalse(d, any))) {
         Repair<kRows>(tile, row, lane, g, before, bad, c);
       }
       for (int r = 0; r < kRows; ++r) ops.a[r] += a_layout.bytes;
