@@ -275,6 +275,41 @@ TEST(AccumQuestions, ProbeOfFractionBits) {
               {{0, 0xF8, 0x5C}, {1, 0xB8, 0x3C}, {2, 0xB4, 0x3C}, {3, 0xB0, 0x3C}}, 0x4B00'0000));
 }
 
+/// The code of 2^exponent.
+uint32_t Power(fp8::Format f, int exponent) {
+  return static_cast<uint32_t>(fp8::Pack(f, {fp8::Class::kFinite, false, exponent, 0, 1}).code);
+}
+
+// F and L of every row, both sides of each: 2^14 - 2^14 at k = 0 and 1 sets the grid to 2^(14 - F).
+TEST(AccumQuestions, FractionBitsAndGroupLengthOfEveryRow) {
+  for (const sim::ArchRow& row : sim::kArchTable) {
+    SCOPED_TRACE(test::Name(row));
+    const AccumSpec& s = row.spec;
+    const uint32_t big_a = Power(s.a, 7), big_b = Power(s.b, 7);
+    const uint32_t minus_a = big_a | static_cast<uint32_t>(fp8::SignMask(s.a));
+    const auto product = [&](int k, int exponent) {
+      const int half = exponent >= 0 ? exponent / 2 : -(1 - exponent) / 2;
+      return Pair{k, Power(s.a, half), Power(s.b, exponent - half)};
+    };
+    const auto ask = [&](Pair x, Pair y) {
+      return Ask(s, {{0, big_a, big_b}, {1, minus_a, big_b}, x, y}, 0);
+    };
+    const auto ask_one = [&](Pair x) { return ask(x, x); };
+    // The first group's other products: 2, 3, ..., or 4, 5, ... where k is interleaved.
+    const bool late = s.flow == sim::Flow::kInterleavedLateC;
+    const int third = late ? 4 : 2, last = late ? s.k - 3 : s.group - 1;
+    const int grid = 14 - s.fraction_bits;
+    EXPECT_WORD(Power(s.acc, grid), ask_one(product(third, grid)));
+    EXPECT_WORD(0u, ask(product(third, grid - 1), product(third + 1, grid - 1)));
+    EXPECT_WORD(0u, ask_one(product(last, grid - 1)));
+    // The next group has a grid of its own.
+    const int next = late ? 2 : s.group;
+    if (next < s.k) {
+      EXPECT_WORD(Power(s.acc, grid - 1), ask_one(product(next, grid - 1)));
+    }
+  }
+}
+
 // A machine nobody has built: one row of data, no code.
 TEST(AccumQuestions, HypotheticalMachineIsOneRow) {
   constexpr AccumSpec kWide{.a = fp8::kE2M1,

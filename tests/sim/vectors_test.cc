@@ -210,6 +210,17 @@ TEST_F(VectorsTest, AddendOfFp16SetIsRoundedFirst) {
   EXPECT_EQ(ReplayVectors(Set("fp16")).matched, 2);
 }
 
+// c = 2^-11 - 2^-24 is nearest to 2^-11 in binary16, which makes 1 + 2^-10 + c a tie that goes up.
+// A cut c, or one not rounded, would leave it at 1 + 2^-10.
+TEST_F(VectorsTest, AddendOfFp16SetIsRoundedToNearest) {
+  WriteFolder("A100", "fp16");
+  Write("A100/fp16/a_A100_fp16.txt", "3f802000\n");
+  Write("A100/fp16/b_A100_fp16.txt", "3f800000\n");
+  Write("A100/fp16/c_A100_fp32.txt", "00111001111111111111100000000000\n");
+  Write("A100/fp16/d_A100_fp16.txt", "00111111100000000100000000000000\n");
+  EXPECT_EQ(ReplayVectors(Set("fp16")).matched, 1);
+}
+
 TEST_F(VectorsTest, TruncatedFilesAreRefused) {
   WriteFolder("A100", "fp16");
   for (const std::string name :
