@@ -5,7 +5,9 @@
 #include <limits>
 
 #include "fp8/codec.h"
+#include "fp8/convert.h"
 #include "sim/gemm.h"
+#include "sim/softmax_lanes.h"
 
 namespace lostbits::sim {
 namespace {
@@ -22,7 +24,7 @@ const uint8_t* At(const HeadsView& x, int64_t b, int64_t s, int64_t h) {
 /// block_n keys of one head from `first` on, as a matrix of keys x d. Keys that do not exist are
 /// zeros, in `padded`.
 CodeView KeyTile(const HeadsView& x, int64_t batch, int64_t head, int64_t first, int64_t block_n,
-                std::vector<uint8_t>* padded) {
+                 std::vector<uint8_t>* padded) {
   if (first + block_n <= x.seqlen)
     return {At(x, batch, first, head), x.format, block_n, x.dim, x.stride_seqlen};
   const size_t bytes = static_cast<size_t>(x.dim) * ElementSize(x);
@@ -31,6 +33,12 @@ CodeView KeyTile(const HeadsView& x, int64_t batch, int64_t head, int64_t first,
     std::memcpy(padded->data() + static_cast<size_t>(key - first) * bytes, At(x, batch, key, head),
                 bytes);
   return {padded->data(), x.format, block_n, x.dim, x.dim};
+}
+
+/// cvt.rn.satfinite.e4m3x2.f32, cvt.rn.bf16x2.f32.
+fp8::EncodePolicy PolicyOfP(PFormat format) {
+  if (format != PFormat::kBF16) return {};
+  return {.overflow = fp8::Overflow::kToSpecial, .inf = fp8::InfRule::kKeep};
 }
 
 struct Row {
@@ -144,8 +152,15 @@ class Block {
                 words_.data() + i * static_cast<size_t>(n_), s);
       const bool check_inf =
           row.visits == 0 || t >= row.schedule.check_from || t < row.schedule.check_below;
-      const float scale = SoftmaxStep(params_, check_inf, s, static_cast<int>(n_), &row.softmax);
-      if (row.visits > 0) Rescale(active_[i], scale);
+      const int n = static_cast<int>(n_);
+      const TileScale tile = SoftmaxMaximum(params_, check_inf, s, n, &row.softmax);
+      if (params_.model == Exp2Model::kCorrectlyRounded) {
+        SoftmaxProbabilityLanes(params_, tile.max_scaled, s, n);
+      } else {
+        SoftmaxProbabilities(params_, tile.max_scaled, s, n, &row.softmax);
+      }
+      SoftmaxSum(params_, s, n, &row.softmax);
+      if (row.visits > 0) Rescale(active_[i], tile.scale);
     }
 
     const CodeView v = KeyTile(in_.v, task_.batch, task_.kv_head, first_key, n_, &padded_);
@@ -209,23 +224,17 @@ class Block {
   void AddOnUnit(const CodeView& v, int64_t rows) {
     const bool bf16 = recipe_.p_format == PFormat::kBF16;
     p_codes_.resize(p_.size() * (bf16 ? 2 : 1));
-    auto* const wide = reinterpret_cast<uint16_t*>(p_codes_.data());
-    for (size_t i = 0; i < p_.size(); ++i) {
-      const uint32_t code = RoundP(recipe_.p_format, p_[i]);
-      if (bf16) {
-        wide[i] = static_cast<uint16_t>(code);
-      } else {
-        p_codes_[i] = static_cast<uint8_t>(code);
-      }
-    }
+    const fp8::ConstCodes unrounded(p_);
+    const fp8::Format format = bf16 ? fp8::kBF16 : fp8::kE4M3FN;
+    fp8::Encode(unrounded, fp8::Codes(format, p_codes_.data(), p_.size(), bf16 ? 2 : 1),
+                PolicyOfP(recipe_.p_format));
     packed_.Pack(recipe_.pv, v);
     const auto d = static_cast<size_t>(d_);
     const bool from_zero = recipe_.accumulation == PvAccumulation::kPerTile;
     words_.assign(active_.size() * d, 0);
     for (size_t i = 0; i < active_.size() && !from_zero; ++i)
       std::memcpy(words_.data() + i * d, o_.data() + active_[i] * d, d * sizeof(float));
-    MultiplyAccumulate(recipe_.pv,
-                       {p_codes_.data(), bf16 ? fp8::kBF16 : fp8::kE4M3FN, rows, n_, n_}, packed_,
+    MultiplyAccumulate(recipe_.pv, {p_codes_.data(), format, rows, n_, n_}, packed_,
                        {words_.data(), rows, d_});
     for (size_t i = 0; i < active_.size(); ++i) {
       float* o = o_.data() + active_[i] * d;
@@ -318,10 +327,8 @@ void ScoreTile(const AttentionRecipe& recipe, const Fp32& math, float softcap_sc
 }
 
 uint32_t RoundP(PFormat format, float p) {
-  constexpr fp8::EncodePolicy kToBf16{.overflow = fp8::Overflow::kToSpecial,
-                                      .inf = fp8::InfRule::kKeep};
-  return format == PFormat::kBF16 ? fp8::Encode<fp8::kBF16>(p, kToBf16)
-                                  : fp8::Encode<fp8::kE4M3FN>(p);
+  return format == PFormat::kBF16 ? fp8::Encode<fp8::kBF16>(p, PolicyOfP(format))
+                                  : fp8::Encode<fp8::kE4M3FN>(p, PolicyOfP(format));
 }
 
 std::string ForwardBlock(const AttentionRecipe& recipe, const AttentionInputs& in,

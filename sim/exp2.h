@@ -60,15 +60,9 @@ FP8_HD inline double PowerOfTwo(int exponent) {
   return fp8::BitCast<double>(static_cast<uint64_t>(1023 + exponent) << 52);
 }
 
-/// 2^x = (hi + lo) * 2^exponent: hi in [1, 2), |lo| < 0.011, relative error of the sum below 2^-59.
-struct Exp2Parts {
-  double hi, lo;
-  int exponent;
-};
-
-/// |x| < 2^20.
-FP8_HD inline Exp2Parts SplitExp2(double x) {
-  // 2^(i/64) as hi + lo: Boost.Multiprecision cpp_bin_float_100, exp2(F(i) / 64).
+/// 2^(i/64) as hi + lo, 0 <= i < 64; the entries lie one after the other.
+FP8_HD inline const double* Exp2Entry(int i) {
+  // Boost.Multiprecision cpp_bin_float_100, exp2(F(i) / 64).
   static constexpr double kTable[64][2] = {
       {0x1p+0, 0x0p+0},
       {0x1.02c9a3e778061p+0, -0x1.19083535b085dp-56},
@@ -135,17 +129,33 @@ FP8_HD inline Exp2Parts SplitExp2(double x) {
       {0x1.f50765b6e454p+0, 0x1.9d3e12dd8a18bp-54},
       {0x1.fa7c1819e90d8p+0, 0x1.74853f3a5931ep-55},
   };
-  // ln(2)^n / n!, same source.
-  constexpr double kC1 = 0x1.62e42fefa39efp-1, kC2 = 0x1.ebfbdff82c58fp-3,
-                   kC3 = 0x1.c6b08d704a0cp-5, kC4 = 0x1.3b2ab6fba4e77p-7,
-                   kC5 = 0x1.5d87fe78a6731p-10, kC6 = 0x1.430912f86c787p-13;
+  return kTable[i];
+}
+
+/// ln(2)^n / n!: 2^r = 1 + r (kC1 + r (kC2 + ...)); same source.
+struct Exp2Coefficients {
+  static constexpr double kC1 = 0x1.62e42fefa39efp-1, kC2 = 0x1.ebfbdff82c58fp-3,
+                          kC3 = 0x1.c6b08d704a0cp-5, kC4 = 0x1.3b2ab6fba4e77p-7,
+                          kC5 = 0x1.5d87fe78a6731p-10, kC6 = 0x1.430912f86c787p-13;
+};
+
+/// 2^x = (hi + lo) * 2^exponent: hi in [1, 2), |lo| < 0.011, relative error of the sum below 2^-59.
+struct Exp2Parts {
+  double hi, lo;
+  int exponent;
+};
+
+/// |x| < 2^20.
+FP8_HD inline Exp2Parts SplitExp2(double x) {
   constexpr double kRound = 0x1.8p+52;  // adding it rounds to the nearest integer
   const double shifted = x * 64 + kRound;
   const double whole = shifted - kRound;
   const int k = static_cast<int>(whole);
   const double r = x - whole * 0x1p-6;
-  const double p = r * (kC1 + r * (kC2 + r * (kC3 + r * (kC4 + r * (kC5 + r * kC6)))));
-  const double* t = kTable[k & 63];
+  using C = Exp2Coefficients;
+  const double p =
+      r * (C::kC1 + r * (C::kC2 + r * (C::kC3 + r * (C::kC4 + r * (C::kC5 + r * C::kC6)))));
+  const double* t = Exp2Entry(k & 63);
   return {t[0], t[1] + t[0] * p, (k - (k & 63)) / 64};
 }
 

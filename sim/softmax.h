@@ -83,11 +83,16 @@ FP8_HD inline float Log2(const Fp32& math, float x) {
 
 FP8_HD inline float NegativeInfinity() { return fp8::BitCast<float>(kFp32Infinity | 0x8000'0000); }
 
-/// One tile of n scores (n a multiple of 8, masked ones -Inf): s becomes P before its rounding, the
-/// row's maximum and sums move on. Returns the factor by which what was gathered so far shrinks
-/// (1 on the first tile). check_inf: a row whose scores are all -Inf counts as maximum 0.
-FP8_HD inline float SoftmaxStep(const SoftmaxParams& p, bool check_inf, float* s, int n,
-                                SoftmaxRow* row) {
+/// How one tile's scores become P: 2^(s * scale_log2 - max_scaled); what was gathered before
+/// shrinks by `scale` (1 on the first tile).
+struct TileScale {
+  float scale, max_scaled;
+};
+
+/// First part of a tile of n scores, masked ones -Inf: flushes them, moves the row's maximum on and
+/// shrinks its sums. check_inf: a row whose scores are all -Inf counts as maximum 0.
+FP8_HD inline TileScale SoftmaxMaximum(const SoftmaxParams& p, bool check_inf, float* s, int n,
+                                       SoftmaxRow* row) {
   const float minus_inf = NegativeInfinity();
   const bool first = !row->started;
   // fmax of all scores: a NaN loses against a number (softmax.h:108, 113; utils.h:66).
@@ -96,26 +101,42 @@ FP8_HD inline float SoftmaxStep(const SoftmaxParams& p, bool check_inf, float* s
     const float x = s[i] = p.math.Flush(s[i]);
     max = x > max || max != max ? x : max;
   }
-  float scale = 1;
+  TileScale tile{1, 0};
   if (!first) {  // softmax.h:116-120
     const float current = check_inf && max == minus_inf ? 0 : max;
-    scale = Exp2(p, row, p.math.Mul(p.math.Add(row->max, -current), p.scale_log2));
-    for (float& sum : row->sum) sum = p.math.Mul(sum, scale);
+    tile.scale = Exp2(p, row, p.math.Mul(p.math.Add(row->max, -current), p.scale_log2));
+    for (float& sum : row->sum) sum = p.math.Mul(sum, tile.scale);
   }
   row->max = max;
   row->started = true;
-
   // softmax.h:77-79: no offset where the maximum is replaced.
-  const float max_scaled = check_inf && max == minus_inf
-                               ? 0
-                               : p.math.MulAdd(p.fma.max_scaled, max, p.scale_log2, -p.max_offset);
+  if (!check_inf || max != minus_inf)
+    tile.max_scaled = p.math.MulAdd(p.fma.max_scaled, max, p.scale_log2, -p.max_offset);
+  return tile;
+}
+
+/// Second part: s becomes P before its rounding (softmax.h:85). sim/softmax_lanes.h is its twin.
+FP8_HD inline void SoftmaxProbabilities(const SoftmaxParams& p, float max_scaled, float* s, int n,
+                                        SoftmaxRow* row) {
   for (int i = 0; i < n; ++i)
     s[i] = Exp2(p, row, p.math.MulAdd(p.fma.p_argument, s[i], p.scale_log2, -max_scaled));
-  // softmax.h:134 and 27-31: each thread's columns in increasing order, unrounded P.
+}
+
+/// Third part, n a multiple of 8: each thread of the quad adds its columns of unrounded P in
+/// increasing order (softmax.h:134 and 27-31).
+FP8_HD inline void SoftmaxSum(const SoftmaxParams& p, const float* s, int n, SoftmaxRow* row) {
   for (int j = 0; j < n; j += 8)
     for (int e = 0; e < 2; ++e)
       for (int q = 0; q < 4; ++q) row->sum[q] = p.math.Add(row->sum[q], s[j + 2 * q + e]);
-  return scale;
+}
+
+/// All three; returns the factor for what was gathered before.
+FP8_HD inline float SoftmaxStep(const SoftmaxParams& p, bool check_inf, float* s, int n,
+                                SoftmaxRow* row) {
+  const TileScale tile = SoftmaxMaximum(p, check_inf, s, n, row);
+  SoftmaxProbabilities(p, tile.max_scaled, s, n, row);
+  SoftmaxSum(p, s, n, row);
+  return tile.scale;
 }
 
 /// The four threads' sums as one: exchange with the thread 2 away, then 1 away (utils.h:79-98).
@@ -128,8 +149,7 @@ struct SoftmaxEnd {
   float lse;     ///< natural logarithm of the sum of exp(score); -Inf for an empty row
 };
 
-/// softmax.h:137-175. sink: a logit that takes part in the sum only, or null. inverse_offset is
-/// 2^-max_offset.
+/// softmax.h:137-175. sink: a logit that takes part in the sum only, or null.
 FP8_HD inline SoftmaxEnd SoftmaxFinish(const SoftmaxParams& p, SoftmaxRow* row, const float* sink,
                                        float v_descale) {
   float sum = QuadSum(p.math, row->sum);

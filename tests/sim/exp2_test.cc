@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/softmax.h"
+#include "sim/softmax_lanes.h"
 #include "tests/sim/exp2_reference.h"
 #include "tests/support/random.h"
 
@@ -65,6 +66,26 @@ TEST(Exp2Test, FlushToZero) {
   EXPECT_EQ(BitCast<uint32_t>(ftz.Mul(-0x1p-100f, 0x1p-30f)), 0x8000'0000u);
   EXPECT_EQ(keep.Mul(-0x1p-100f, 0x1p-30f), -0x1p-130f);
   EXPECT_EQ(ftz.Add(0x1p-127f, 0x1p-127f), 0);  // operands go first
+}
+
+// All of a tile at once, on the instruction set of this machine.
+TEST(Exp2Test, LanesEqualTheScalarPath) {
+  const std::vector<float> x = Inputs();
+  const auto n = static_cast<int>(x.size()) - 3;  // an odd end
+  for (const bool ftz : {true, false})
+    for (const bool fused : {true, false})
+      for (const float scale : {1.0f, 0.12752f, 0x1.8p-40f}) {
+        sim::SoftmaxParams p{{ftz}, sim::Exp2Model::kCorrectlyRounded, nullptr, {}, scale, 8};
+        p.fma.p_argument = fused;
+        sim::SoftmaxRow row;
+        std::vector<float> lanes = x, scalar = x;
+        sim::SoftmaxProbabilityLanes(p, scale == 1 ? 0 : -6.37f, lanes.data(), n);
+        sim::SoftmaxProbabilities(p, scale == 1 ? 0 : -6.37f, scalar.data(), n, &row);
+        for (size_t i = 0; i < x.size(); ++i)
+          ASSERT_EQ(BitCast<uint32_t>(lanes[i]), BitCast<uint32_t>(scalar[i]))
+              << std::hexfloat << x[i] << ", ftz " << ftz << ", fused " << fused << ", scale "
+              << scale;
+      }
 }
 
 TEST(Exp2Test, PolynomialWithinOneUlp) {
