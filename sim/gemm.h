@@ -40,7 +40,7 @@ class PackedB {
   PackedB& operator=(PackedB&&) noexcept;
 
   /// Packs b (K x N). Reuses this object's memory. b is not referenced afterwards.
-  /// Cost: about as much as multiplying ten rows with it.
+  /// Cost: about as much as multiplying three to six rows with it.
   void Pack(const AccumSpec& spec, CodeView b);
   /// Packs the transpose of bt (N x K): the layout of torch._scaled_mm and of attention's keys.
   void PackTransposed(const AccumSpec& spec, CodeView bt);

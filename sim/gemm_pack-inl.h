@@ -128,43 +128,71 @@ HWY_INLINE void Split(T code, uint32_t& upper, uint32_t& lower) {
 }
 
 #if HWY_TARGET != HWY_SCALAR
+using DStage = hn::CappedTag<uint32_t, kStrip>;
+using VStage = hn::Vec<DStage>;
+
+// Stages codes of products 2 * pair and 2 * pair + 1, columns j onwards.
+template <class T>
+HWY_INLINE void StagePair(VStage even, VStage odd, int pair, int j, StagedCodes& out) {
+  const DStage d;
+  auto* upper = reinterpret_cast<uint32_t*>(out.upper) + pair * kStrip + j;
+  if constexpr (sizeof(T) < 4) {
+    hn::Store(hn::Or(even, hn::ShiftLeft<16>(odd)), d, upper);
+  } else {
+    auto* lower = reinterpret_cast<uint32_t*>(out.lower) + pair * kStrip + j;
+    hn::Store(hn::Or(hn::ShiftRight<16>(even), hn::AndNot(hn::Set(d, 0xFFFF), odd)), d, upper);
+    // The three bits above TF32's pad.
+    hn::Store(hn::Or(hn::And(hn::ShiftRight<fp8::kTF32.pad>(even), hn::Set(d, 7)),
+                     hn::And(hn::ShiftLeft<3>(odd), hn::Set(d, 0x7'0000))),
+              d, lower);
+  }
+}
+
 // The first products of a whole strip, several codes at a time; returns how many k are done.
 template <class T>
 HWY_ATTR int StageWholeStrip(const T* b, int64_t stride, bool transposed, int k, StagedCodes& out) {
+  const DStage d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
   int i = 0;
-  if constexpr (sizeof(T) < 4) {
-    const hn::CappedTag<uint32_t, kStrip> d;
-    const int lanes = static_cast<int>(hn::Lanes(d));
-    const auto store = [&](hn::Vec<decltype(d)> pairs, int pair, int j) HWY_ATTR {
-      hn::Store(pairs, d, reinterpret_cast<uint32_t*>(out.upper) + pair * kStrip + j);
-    };
-    if (!transposed) {
-      const hn::Rebind<T, decltype(d)> narrow;
-      for (; i + 2 <= k; i += 2) {
-        const T* even = b + i * stride;
-        for (int j = 0; j < kStrip; j += lanes) {
-          const auto low = hn::PromoteTo(d, hn::LoadU(narrow, even + j));
-          const auto high = hn::PromoteTo(d, hn::LoadU(narrow, even + stride + j));
-          store(hn::Or(low, hn::ShiftLeft<16>(high)), i / 2, j);
-        }
+  if (!transposed) {
+    const auto load = [d](const T* from) HWY_ATTR {
+      if constexpr (sizeof(T) == 4) {
+        return hn::LoadU(d, from);
+      } else {
+        return hn::PromoteTo(d, hn::LoadU(hn::Rebind<T, DStage>(), from));
       }
-      return i;
-    }
-    // Four bytes of each column: four codes of one byte, or two of two.
-    constexpr int kStep = 4 / sizeof(T);
-    alignas(64) uint32_t words[kStrip];
-    for (; i + kStep <= k; i += kStep) {
-      for (int j = 0; j < kStrip; ++j) std::memcpy(words + j, b + j * stride + i, sizeof(uint32_t));
+    };
+    for (; i + 2 <= k; i += 2) {
       for (int j = 0; j < kStrip; j += lanes) {
-        const auto four = hn::Load(d, words + j);
-        if constexpr (sizeof(T) == 2) {
-          store(four, i / 2, j);
-        } else {
-          const auto byte = hn::Set(d, 0xFF), upper_byte = hn::Set(d, 0xFF'0000);
-          store(hn::Or(hn::And(four, byte), hn::And(hn::ShiftLeft<8>(four), upper_byte)), i / 2, j);
-          store(hn::Or(hn::And(hn::ShiftRight<16>(four), byte),
-                       hn::And(hn::ShiftRight<8>(four), upper_byte)),
-                i / 2 + 1, j);
+        StagePair<T>(load(b + i * stride + j), load(b + (i + 1) * stride + j), i / 2, j, out);
+      }
+    }
+    return i;
+  }
+  // Eight bytes of each column: eight, four or two codes.
+  constexpr int kStep = 8 / sizeof(T);
+  alignas(64) uint32_t words[2][kStrip];
+  for (; i + kStep <= k; i += kStep) {
+    for (int j = 0; j < kStrip; ++j) {
+      std::memcpy(&words[0][j], b + j * stride + i, sizeof(uint32_t));
+      std::memcpy(&words[1][j], b + j * stride + i + kStep / 2, sizeof(uint32_t));
+    }
+    for (int j = 0; j < kStrip; j += lanes) {
+      const VStage first = hn::Load(d, words[0] + j), second = hn::Load(d, words[1] + j);
+      if constexpr (sizeof(T) == 4) {
+        StagePair<T>(first, second, i / 2, j, out);
+      } else if constexpr (sizeof(T) == 2) {
+        const VStage low = hn::Set(d, 0xFFFF);
+        StagePair<T>(hn::And(first, low), hn::ShiftRight<16>(first), i / 2, j, out);
+        StagePair<T>(hn::And(second, low), hn::ShiftRight<16>(second), i / 2 + 1, j, out);
+      } else {
+        const VStage byte = hn::Set(d, 0xFF);
+        for (int half = 0; half < 2; ++half) {
+          const VStage four = half ? second : first;
+          StagePair<T>(hn::And(four, byte), hn::And(hn::ShiftRight<8>(four), byte),
+                       i / 2 + 2 * half, j, out);
+          StagePair<T>(hn::And(hn::ShiftRight<16>(four), byte), hn::ShiftRight<24>(four),
+                       i / 2 + 2 * half + 1, j, out);
         }
       }
     }
