@@ -25,7 +25,7 @@ static_assert(Decode<kE8M0>(0x00) == 0x1p-127f && Decode<kE8M0>(0xFE) == 0x1p127
 static_assert(Decode<kE2M3>(0x1F) == 7.5f && Decode<kE3M2>(0x1F) == 28.0f);
 static_assert(Decode<kE2M1>(0x07) == 6.0f);
 static_assert(Encode<kE4M3FN>(1.0f) == 0x38 && Encode<kE4M3FN>(-1.0) == 0xB8);
-static_assert(Encode<kE4M3FN>(464.0f) == 0x7E && Encode<kE4M3FN>(0x1p-10f) == 0x00);
+static_assert(Encode<kE4M3FN>(449.0f) == 0x7E && Encode<kE4M3FN>(0x1p-11f) == 0x00);
 static_assert(Convert<kE4M3FN, kFP16>(0x3C00) == 0x38 && Convert<kE5M2, kBF16>(0x3F80) == 0x3C);
 
 std::string Name(const testing::TestParamInfo<Format>& info) { return FormatName(info.param); }
