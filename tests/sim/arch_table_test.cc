@@ -2,6 +2,7 @@
 // reader to know what the row rests on.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -37,6 +38,58 @@ TEST(ArchTable, NamesSayWhatTheSpecDoes) {
     EXPECT_TRUE(row.spec.a == kFormatOf.at(a));
     EXPECT_TRUE(row.spec.b == kFormatOf.at(b));
     EXPECT_TRUE(row.spec.acc == kFormatOf.at(row.out));
+  }
+}
+
+/// The table once more, by families: a slip in one of the two copies shows. From the same sources.
+struct Family {
+  const char* arches;
+  const char* instruction;
+  const char* inputs;
+  int group, fraction_bits, e_zero_f32, e_zero_f16, k;
+  bool late_c;
+};
+constexpr Family kFamilies[] = {
+    {"volta", "mma.sync", "f16", 4, 23, -131, -20, 4, false},
+    {"ampere ada", "mma.sync", "f16 bf16", 8, 24, -132, -21, 16, false},
+    {"ampere ada", "mma.sync", "tf32", 4, 24, -132, 0, 8, false},
+    {"ada", "mma.sync", "e4m3 e5m2", 16, 13, -132, -21, 32, false},
+    {"hopper blackwell", "mma.sync", "f16 bf16", 16, 25, -133, -22, 16, false},
+    {"hopper blackwell", "mma.sync", "tf32", 8, 25, -133, 0, 8, false},
+    {"hopper blackwell", "wmma", "tf32", 4, 25, -133, 0, 8, false},
+    {"hopper blackwell", "mma.sync", "e4m3 e5m2", 16, 25, -133, -22, 32, true},
+    {"hopper", "wgmma", "f16 bf16", 16, 25, -133, -133, 16, false},
+    {"hopper", "wgmma", "tf32", 8, 25, -133, 0, 8, false},
+    {"hopper", "wgmma", "e4m3 e5m2 e4m3.e5m2 e5m2.e4m3", 32, 13, -133, -133, 32, false},
+    {"blackwell", "tcgen05", "bf16", 16, 25, -133, -133, 16, false},
+    {"blackwell", "tcgen05", "e4m3 e5m2 e4m3.e5m2 e5m2.e4m3", 32, 25, -133, -133, 32, false},
+};
+
+/// Whether `word` is one of the words of `list`.
+bool Lists(std::string_view list, std::string_view word) {
+  return (" " + std::string(list) + " ").find(" " + std::string(word) + " ") != std::string::npos;
+}
+
+TEST(ArchTable, ParametersAreThoseOfTheFamily) {
+  for (const ArchRow& row : sim::kArchTable) {
+    SCOPED_TRACE(test::Name(row));
+    int families = 0;
+    for (const Family& f : kFamilies) {
+      if (!Lists(f.arches, row.arch) || std::string_view(row.instruction) != f.instruction ||
+          !Lists(f.inputs, row.in))
+        continue;
+      ++families;
+      const bool fp16 = std::string_view(row.out) == "f16";
+      EXPECT_EQ(row.spec.group, f.group);
+      EXPECT_EQ(row.spec.fraction_bits, f.fraction_bits);
+      EXPECT_EQ(row.spec.e_zero, fp16 ? f.e_zero_f16 : f.e_zero_f32);
+      EXPECT_EQ(row.spec.k, f.k);
+      EXPECT_EQ(row.spec.flow == sim::Flow::kInterleavedLateC, f.late_c);
+      // Only the native FP8 units of Ada and Hopper write 13 bits.
+      const int written = fp16 ? 10 : f.fraction_bits == 13 ? 13 : 23;
+      EXPECT_EQ(row.spec.out.mantissa_bits, written);
+    }
+    EXPECT_EQ(families, 1);
   }
 }
 
