@@ -67,7 +67,12 @@ constexpr Family kFamilies[] = {
 
 /// Whether `word` is one of the words of `list`.
 bool Lists(std::string_view list, std::string_view word) {
-  return (" " + std::string(list) + " ").find(" " + std::string(word) + " ") != std::string::npos;
+  for (size_t at = 0; at < list.size();) {
+    const size_t end = std::min(list.find(' ', at), list.size());
+    if (list.substr(at, end - at) == word) return true;
+    at = end + 1;
+  }
+  return false;
 }
 
 TEST(ArchTable, ParametersAreThoseOfTheFamily) {
