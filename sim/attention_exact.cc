@@ -1,6 +1,7 @@
 // Attention in binary64: the truth that simulated kernels are measured against.
 #include <omp.h>
 
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 #include <vector>
@@ -53,6 +54,7 @@ struct CompensatedSum {
 };
 
 constexpr int64_t kPlainKeys = 256;  // summed plainly, then added with compensation
+constexpr int kHeadsTogether = 4;    // query heads that share one decoding of K and V
 
 struct Scratch {
   std::vector<double> q, row, score, partial;
@@ -62,59 +64,83 @@ struct Scratch {
 struct Job {
   const AttentionRecipe& recipe;
   const AttentionInputs& in;
-  const Decoder k, v, q;
+  const Decoder q, k, v;
+  const SequenceShape shape;
 };
 
-double ExactRow(const Job& job, int64_t batch, int64_t query_row, int64_t head, double* o,
-                Scratch* scratch) {
+/// Query heads [head, head + heads) of one query, all of one KV head.
+struct Rows {
+  int64_t batch, query_row, head, heads;
+};
+
+/// Eight interleaved partial sums, added up in order. Exact for FP8 in any order: products of 8
+/// bits, at most 256 of them, over 44 binades.
+double Dot(const double* a, const double* b, int64_t n) {
+  double lane[8] = {};
+  for (int64_t i = 0; i + 8 <= n; i += 8)
+    for (int j = 0; j < 8; ++j) lane[j] += a[i + j] * b[i + j];
+  for (int64_t i = n - n % 8; i < n; ++i) lane[i % 8] += a[i] * b[i];
+  double sum = 0;
+  for (const double x : lane) sum += x;
+  return sum;
+}
+
+/// o: heads x d, lse: heads.
+void ExactRows(const Job& job, const Rows& rows, double* o, double* lse, Scratch* scratch) {
   const AttentionInputs& in = job.in;
   const AttentionRecipe& recipe = job.recipe;
-  const SequenceShape shape = ShapeOf(in);
-  const int64_t kv_head = head / shape.group, d = in.q.dim;
-  const RowSchedule limits =
-      ScheduleRow(recipe, shape, QueryNumber(in, query_row), head % shape.group, 0);
+  const int64_t kv_head = rows.head / job.shape.group, d = in.q.dim;
+  // What a row sees depends on its query alone.
+  const RowSchedule limits = ScheduleRow(recipe, job.shape, QueryNumber(in, rows.query_row), 0, 0);
   const int64_t keys = limits.key_end > limits.key_begin ? limits.key_end - limits.key_begin : 0;
+  const double scale = static_cast<double>(recipe.softmax_scale) *
+                       in.q_descale(rows.batch, kv_head) * in.k_descale(rows.batch, kv_head);
 
   Scratch& s = *scratch;
-  s.q.resize(static_cast<size_t>(d));
-  s.row.resize(static_cast<size_t>(d));
-  s.score.resize(static_cast<size_t>(keys));
-  job.q.Row(in.q, batch, query_row, head, s.q.data());
-  const double scale = static_cast<double>(recipe.softmax_scale) * in.q_descale(batch, kv_head) *
-                       in.k_descale(batch, kv_head);
-  const double sink = in.sinks == nullptr ? -std::numeric_limits<double>::infinity()
-                                          : static_cast<double>(in.sinks[head]);
-  double max = sink;
+  double max[kHeadsTogether];
+  for (int64_t h = 0; h < rows.heads; ++h) {
+    job.q.Row(in.q, rows.batch, rows.query_row, rows.head + h, s.q.data() + h * d);
+    max[h] = in.sinks == nullptr ? -std::numeric_limits<double>::infinity()
+                                 : static_cast<double>(in.sinks[rows.head + h]);
+  }
   for (int64_t i = 0; i < keys; ++i) {
-    job.k.Row(in.k, batch, limits.key_begin + i, kv_head, s.row.data());
-    double dot = 0;  // exact for FP8: products of 8 bits, at most 256 of them, over 44 binades
-    for (size_t c = 0; c < static_cast<size_t>(d); ++c) dot += s.q[c] * s.row[c];
-    double x = dot * scale;
-    if (recipe.softcap > 0) x = recipe.softcap * TanhDouble(x / recipe.softcap);
-    s.score[static_cast<size_t>(i)] = x;
-    if (x > max) max = x;
+    job.k.Row(in.k, rows.batch, limits.key_begin + i, kv_head, s.row.data());
+    for (int64_t h = 0; h < rows.heads; ++h) {
+      double x = Dot(s.q.data() + h * d, s.row.data(), d) * scale;
+      if (recipe.softcap > 0) x = recipe.softcap * TanhDouble(x / recipe.softcap);
+      s.score[static_cast<size_t>(h * keys + i)] = x;
+      if (x > max[h]) max[h] = x;
+    }
   }
 
-  CompensatedSum total;
-  if (in.sinks != nullptr) total.Add(Exp2Double((sink - max) * kLog2E64));
-  s.o.assign(static_cast<size_t>(d), {});
-  s.partial.assign(static_cast<size_t>(d), 0);
+  CompensatedSum total[kHeadsTogether];
+  for (int64_t h = 0; h < rows.heads; ++h)
+    if (in.sinks != nullptr)
+      total[h].Add(Exp2Double((in.sinks[rows.head + h] - max[h]) * kLog2E64));
+  s.o.assign(static_cast<size_t>(rows.heads * d), {});
+  s.partial.assign(static_cast<size_t>(rows.heads * d), 0);
   for (int64_t i = 0; i < keys; ++i) {
-    const double p = Exp2Double((s.score[static_cast<size_t>(i)] - max) * kLog2E64);
-    total.Add(p);
-    job.v.Row(in.v, batch, limits.key_begin + i, kv_head, s.row.data());
-    for (size_t c = 0; c < static_cast<size_t>(d); ++c) s.partial[c] += p * s.row[c];
+    job.v.Row(in.v, rows.batch, limits.key_begin + i, kv_head, s.row.data());
+    for (int64_t h = 0; h < rows.heads; ++h) {
+      const double p = Exp2Double((s.score[static_cast<size_t>(h * keys + i)] - max[h]) * kLog2E64);
+      total[h].Add(p);
+      double* partial = s.partial.data() + h * d;
+      for (int64_t c = 0; c < d; ++c) partial[c] += p * s.row[static_cast<size_t>(c)];
+    }
     if ((i + 1) % kPlainKeys != 0 && i + 1 != keys) continue;
-    for (size_t c = 0; c < static_cast<size_t>(d); ++c) {
+    for (size_t c = 0; c < s.partial.size(); ++c) {
       s.o[c].Add(s.partial[c]);
       s.partial[c] = 0;
     }
   }
-  const double sum = total.Total();
-  for (size_t c = 0; c < static_cast<size_t>(d); ++c)
-    o[c] = keys == 0 ? 0 : s.o[c].Total() / sum * in.v_descale(batch, kv_head);
-  if (keys == 0) return sink;
-  return max + Log2Double(sum) * kLn2_64;
+  for (int64_t h = 0; h < rows.heads; ++h) {
+    const double sum = total[h].Total();
+    for (int64_t c = 0; c < d; ++c)
+      o[h * d + c] = keys == 0 ? 0
+                               : s.o[static_cast<size_t>(h * d + c)].Total() / sum *
+                                     in.v_descale(rows.batch, kv_head);
+    lse[h] = keys == 0 ? max[h] : max[h] + Log2Double(sum) * kLn2_64;
+  }
 }
 
 }  // namespace
@@ -126,25 +152,38 @@ void AttentionExact(const AttentionRecipe& recipe, const AttentionInputs& in, do
   checked.num_splits = 1;
   CheckAttention(checked, in, {});
   if (o == nullptr) throw std::invalid_argument("attention: the output has no data");
-  const Job job{checked, in, Decoder(in.k.format), Decoder(in.v.format), Decoder(in.q.format)};
-  const int64_t rows = in.q.batch * in.q.seqlen * in.q.heads;
+  const SequenceShape shape = ShapeOf(in);
+  const Job job{checked, in, Decoder(in.q.format), Decoder(in.k.format), Decoder(in.v.format),
+                shape};
+  std::vector<Rows> tasks;
+  for (int64_t b = 0; b < in.q.batch; ++b)
+    for (int64_t row = 0; row < in.q.seqlen; ++row)
+      for (int64_t head = 0; head < in.q.heads;) {
+        const int64_t left_in_group = shape.group - head % shape.group;
+        const int64_t heads = std::min<int64_t>(left_in_group, kHeadsTogether);
+        tasks.push_back({b, row, head, heads});
+        head += heads;
+      }
   const int team = threads > 0 ? threads : omp_get_max_threads();
   std::vector<Scratch> scratch(static_cast<size_t>(team));
   for (Scratch& s : scratch) {  // all memory before the parallel region
-    s.q.reserve(static_cast<size_t>(in.q.dim));
-    s.row.reserve(static_cast<size_t>(in.q.dim));
-    s.partial.reserve(static_cast<size_t>(in.q.dim));
-    s.o.reserve(static_cast<size_t>(in.q.dim));
-    s.score.reserve(static_cast<size_t>(in.k.seqlen));
+    const auto d = static_cast<size_t>(in.q.dim);
+    s.q.resize(kHeadsTogether * d);
+    s.row.resize(d);
+    s.partial.reserve(kHeadsTogether * d);
+    s.o.reserve(kHeadsTogether * d);
+    s.score.resize(static_cast<size_t>(kHeadsTogether * in.k.seqlen));
   }
+  const auto count = static_cast<int64_t>(tasks.size());
 #pragma omp parallel for schedule(dynamic, 1) num_threads(team)
-  for (int64_t row = 0; row < rows; ++row) {
-    const int64_t head = row % in.q.heads;
-    const int64_t query = row / in.q.heads % in.q.seqlen;
-    const int64_t batch = row / in.q.heads / in.q.seqlen;
-    const double row_lse = ExactRow(job, batch, query, head, o + row * in.q.dim,
-                                    &scratch[static_cast<size_t>(omp_get_thread_num())]);
-    if (lse != nullptr) lse[(batch * in.q.heads + head) * in.q.seqlen + query] = row_lse;
+  for (int64_t i = 0; i < count; ++i) {
+    const Rows& rows = tasks[static_cast<size_t>(i)];
+    double row_lse[kHeadsTogether];
+    const int64_t at = (rows.batch * in.q.seqlen + rows.query_row) * in.q.heads + rows.head;
+    ExactRows(job, rows, o + at * in.q.dim, row_lse,
+              &scratch[static_cast<size_t>(omp_get_thread_num())]);
+    for (int64_t h = 0; h < rows.heads && lse != nullptr; ++h)
+      lse[(rows.batch * in.q.heads + rows.head + h) * in.q.seqlen + rows.query_row] = row_lse[h];
   }
 }
 

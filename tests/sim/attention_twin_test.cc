@@ -14,7 +14,7 @@ using sim::FlashAttention3Options;
 using sim::PvAccumulation;
 
 void ExpectSame(const AttentionRecipe& recipe, const AttentionProblem& problem,
-                const std::string& name) {
+                const std::string& name, bool threads_too = true) {
   sim::AttentionOptions one, two;
   one.threads = 1;
   two.threads = 2;
@@ -30,6 +30,7 @@ void ExpectSame(const AttentionRecipe& recipe, const AttentionProblem& problem,
   for (size_t i = 0; i < fast.lse.size(); ++i)
     ASSERT_EQ(fast.lse[i], slow.lse[i]) << name << std::hex << "\n  LSE " << i << ": 0x"
                                         << fast.lse[i] << ", reference 0x" << slow.lse[i];
+  if (!threads_too) return;
   const AttentionResult threaded = RunForward(recipe, problem, two);
   EXPECT_EQ(fast.o, threaded.o) << name << ": one thread and two differ";
   EXPECT_EQ(fast.lse, threaded.lse) << name;
@@ -69,7 +70,7 @@ TEST(AttentionTwinTest, EveryHeadDimAndAccumulation) {
       AttentionProblem problem({1, 2, 4 * recipe.block_n + 1 - 37 * (d % 5), 1, 1, d},
                                FormatOf(mode.bf16));
       problem.FillNormal(++seed);
-      ExpectSame(recipe, problem, std::string(mode.name) + ", d " + std::to_string(d));
+      ExpectSame(recipe, problem, std::string(mode.name) + ", d " + std::to_string(d), d == 64);
     }
 }
 
@@ -139,7 +140,7 @@ TEST(AttentionTwinTest, MasksSplitsHeadsDescales) {
       for (int64_t r = 0; r < shape.seqlen_q; ++r)
         problem.query_numbers.push_back(random.Below(static_cast<uint32_t>(problem.query_length)));
     }
-    ExpectSame(recipe, problem, "case " + std::to_string(i) + ", " + mode.name);
+    ExpectSame(recipe, problem, "case " + std::to_string(i) + ", " + mode.name, i % 5 == 0);
     if (HasFatalFailure()) return;
   }
 }
