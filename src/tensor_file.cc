@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "fp8/convert.h"
 #include "registry.h"
 #include "tensor_formats.h"
 
@@ -60,9 +61,9 @@ void ApplyFormat(Tensor& tensor, std::optional<fp8::Format> as) {
     FileError(tensor.source, "expected {} elements, found {} (dtype {})", NamesOf(*as).name,
               NamesOf(*tensor.format).name, tensor.dtype);
   }
-  if (ElementSize(*as) != tensor.element_size)
+  if (ContainerBytes(*as) != tensor.element_size)
     FileError(tensor.source, "expected {}-byte elements for {}, found {}-byte ones (dtype {})",
-              ElementSize(*as), NamesOf(*as).name, tensor.element_size, tensor.dtype);
+              ContainerBytes(*as), NamesOf(*as).name, tensor.element_size, tensor.dtype);
   const int unused = 8 * tensor.element_size - StorageBits(*as);
   if (unused > 0) {
     for (int64_t i = 0; i < tensor.Count(); ++i) {
@@ -92,16 +93,11 @@ void Tensor::SetCode(int64_t i, uint64_t code) {
   std::memcpy(data.data() + i * element_size, &code, static_cast<size_t>(element_size));
 }
 
-int ElementSize(const fp8::Format& format) {
-  const int bits = StorageBits(format);
-  return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8;
-}
-
 Tensor MakeTensor(const fp8::Format& format, std::vector<int64_t> shape) {
   Tensor tensor;
   tensor.format = format;
   tensor.dtype = NamesOf(format).name;
-  tensor.element_size = ElementSize(format);
+  tensor.element_size = ContainerBytes(format);
   tensor.shape = std::move(shape);
   const int64_t count = detail::CheckedCount("tensor", tensor.shape, tensor.element_size);
   tensor.data.resize(static_cast<size_t>(count * tensor.element_size));

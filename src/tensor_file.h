@@ -33,9 +33,6 @@ struct Tensor {
   void SetCode(int64_t i, uint64_t code);
 };
 
-/// Bytes an element of `format` takes in memory and in files: 1, 2, 4 or 8.
-int ElementSize(const fp8::Format& format);
-
 /// A tensor of zeros.
 Tensor MakeTensor(const fp8::Format& format, std::vector<int64_t> shape);
 

@@ -3,6 +3,7 @@
 #include <cctype>
 #include <cstring>
 
+#include "fp8/convert.h"
 #include "registry.h"
 #include "tensor_formats.h"
 
@@ -132,7 +133,7 @@ void ApplyDescr(const std::string& path, const std::string& descr, Tensor& tenso
     if (type == "f4") tensor.format = fp8::kFP32;
     if (type == "f2") tensor.format = fp8::kFP16;
     if (tensor.format) {
-      tensor.element_size = ElementSize(*tensor.format);
+      tensor.element_size = ContainerBytes(*tensor.format);
       return;
     }
     // Void: what numpy writes for most ml_dtypes; "<f1": for its float8_e5m2 (ml_dtypes issue 216).

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "fp8/convert.h"
 #include "registry.h"
 #include "tensor_formats.h"
 
@@ -109,7 +110,7 @@ void ApplyDtype(const std::string& source, const std::string& dtype, Tensor& ten
     // F4 and F6 are packed across bytes there.
     if (dtype != names.safetensors || (StorageBits(names.format) % 8) != 0) continue;
     tensor.format = names.format;
-    tensor.element_size = ElementSize(names.format);
+    tensor.element_size = ContainerBytes(names.format);
     return;
   }
   constexpr std::pair<const char*, int> kRaw[] = {{"U8", 1}, {"U16", 2}, {"U32", 4}, {"U64", 8}};

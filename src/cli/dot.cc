@@ -17,16 +17,12 @@ std::vector<uint32_t> ParseCodes(const std::string& text, const fp8::Format& for
                                  const char* what, const std::string& where) {
   std::vector<uint32_t> codes;
   for (const std::string& word : Split(text, " \t\r,")) {
-    std::string digits = LowerCase(word);
-    if (digits.starts_with("0x")) digits.erase(0, 2);
-    const bool hex = !digits.empty() && digits.size() <= 16 &&
-                     digits.find_first_not_of("0123456789abcdef") == digits.npos;
-    const uint64_t code = hex ? std::strtoull(digits.c_str(), nullptr, 16) : 0;
-    if (!hex || code >> StorageBits(format) != 0)
+    const std::optional<uint64_t> code = ParseHex(word);
+    if (!code || *code >> StorageBits(format) != 0)
       throw std::invalid_argument(fmt::format("{}: {}: expected {}-bit {} in hex, found '{}'",
                                               where, what, StorageBits(format),
                                               NamesOf(format).name, word));
-    codes.push_back(static_cast<uint32_t>(code));
+    codes.push_back(static_cast<uint32_t>(*code));
   }
   return codes;
 }

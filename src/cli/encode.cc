@@ -61,33 +61,26 @@ double ParseValue(const std::string& word) {
 }
 
 uint64_t ParseCode(const std::string& word, const FormatNames& names) {
-  std::string digits = LowerCase(word);
-  if (digits.starts_with("0x")) digits.erase(0, 2);
   const int bits = StorageBits(names.format);
-  const bool hex = !digits.empty() && digits.find_first_not_of("0123456789abcdef") == digits.npos;
-  const uint64_t code = hex && digits.size() <= 16 ? std::strtoull(digits.c_str(), nullptr, 16) : 0;
-  if (!hex || digits.size() > 16 || (bits < 64 && code >> bits != 0))
+  const std::optional<uint64_t> code = ParseHex(word);
+  if (!code || (bits < 64 && *code >> bits != 0))
     throw std::invalid_argument(
         fmt::format("expected a {}-bit code of {} in hex, found '{}'", bits, names.name, word));
-  return code;
-}
-
-double Value(const fp8::Format& f, uint64_t code) {
-  return f == fp8::kFP64 ? fp8::BitCast<double>(code) : double{fp8::Decode(f, code)};
+  return *code;
 }
 
 std::string ValueText(const fp8::Format& f, uint64_t code) {
-  return f == fp8::kFP64 ? Decimal(Value(f, code)) : Decimal(fp8::Decode(f, code));
+  return f == fp8::kFP64 ? Decimal(CodeValue(f, code)) : Decimal(fp8::Decode(f, code));
 }
 
 Json CountsJson(const EncodeCounts& c) {
-  return {{"elements", c.elements}, {"inexact", c.inexact},     {"overflow", c.overflow},
-          {"flushed", c.flushed},   {"subnormal", c.subnormal}, {"nan", c.nan}};
+  return {{"elements", c.total},  {"inexact", c.inexact},     {"overflow", c.overflow},
+          {"flushed", c.flushed}, {"subnormal", c.subnormal}, {"nan", c.nan}};
 }
 
 std::string CountsText(const EncodeCounts& c) {
   return fmt::format(
-      "elements {}, inexact {}, overflow {}, flushed to zero {}, subnormal {}, nan {}", c.elements,
+      "elements {}, inexact {}, overflow {}, flushed to zero {}, subnormal {}, nan {}", c.total,
       c.inexact, c.overflow, c.flushed, c.subnormal, c.nan);
 }
 
@@ -181,12 +174,13 @@ int Encode(const Options& options, const GlobalOptions& global) {
   table.AddColumn("flags");
   for (const std::string& word : Words(options)) {
     const uint64_t value = fp8::Pack(source, fp8::Unpack(ParseValue(word)), kToSource).code;
-    const fp8::Encoded e = encoder(source, fp8::Unpack(source, value), counts.elements);
-    counts.Add(e);
+    const fp8::Encoded e =
+        encoder(source, fp8::Unpack(source, value), static_cast<int64_t>(counts.total));
+    Count(e, counts);
     if (global.json) {
-      rows.push_back({{"value", NumberJson(Value(source, value))},
+      rows.push_back({{"value", NumberJson(CodeValue(source, value))},
                       {"code", HexCode(e.code, bits)},
-                      {"decoded", NumberJson(Value(encoder.to, e.code))},
+                      {"decoded", NumberJson(CodeValue(encoder.to, e.code))},
                       {"inexact", e.inexact},
                       {"overflow", e.overflow},
                       {"flushed", e.flushed},
@@ -243,7 +237,7 @@ int Decode(const Options& options, const GlobalOptions& global) {
   table.AddColumn(wide ? "float64" : "float32");
   for (const std::string& word : Words(options)) {
     const uint64_t code = ParseCode(word, names);
-    const double value = Value(names.format, code);
+    const double value = CodeValue(names.format, code);
     const std::string bit_pattern =
         wide ? HexCode(code, 64)
              : HexCode(fp8::BitCast<uint32_t>(fp8::Decode(names.format, code, policy)), 32);

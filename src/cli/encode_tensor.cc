@@ -9,13 +9,8 @@
 
 namespace lostbits::cli {
 
-void EncodeCounts::Add(const fp8::Encoded& e) {
-  ++elements;
-  inexact += e.inexact;
-  overflow += e.overflow;
-  flushed += e.flushed;
-  subnormal += e.subnormal;
-  nan += e.nan;
+void Count(const fp8::Encoded& e, EncodeCounts& counts) {
+  counts += {1, e.inexact, e.overflow, e.flushed, e.subnormal, e.nan};
 }
 
 uint32_t RandomWord(uint64_t seed, int64_t i) {
@@ -52,23 +47,18 @@ Tensor EncodeTensor(const Tensor& in, const Encoder& encoder, EncodeCounts& coun
   Tensor out = MakeTensor(encoder.to, in.shape);
   out.source = in.source;
   const int64_t n = in.Count();
-  int64_t inexact = 0, overflow = 0, flushed = 0, subnormal = 0, nan = 0;
-#pragma omp parallel for reduction(+ : inexact, overflow, flushed, subnormal, nan)
-  for (int64_t i = 0; i < n; ++i) {
-    const fp8::Encoded e = encoder(from, fp8::Unpack(from, in.Code(i)), i);
-    out.SetCode(i, e.code);
-    inexact += e.inexact;
-    overflow += e.overflow;
-    flushed += e.flushed;
-    subnormal += e.subnormal;
-    nan += e.nan;
+#pragma omp parallel
+  {
+    EncodeCounts mine;
+#pragma omp for
+    for (int64_t i = 0; i < n; ++i) {
+      const fp8::Encoded e = encoder(from, fp8::Unpack(from, in.Code(i)), i);
+      out.SetCode(i, e.code);
+      Count(e, mine);
+    }
+#pragma omp critical
+    counts += mine;
   }
-  counts.elements += n;
-  counts.inexact += inexact;
-  counts.overflow += overflow;
-  counts.flushed += flushed;
-  counts.subnormal += subnormal;
-  counts.nan += nan;
   return out;
 }
 
@@ -78,10 +68,9 @@ Tensor DecodeTensor(const Tensor& in, const fp8::DecodePolicy& decode) {
   if (from == fp8::kFP64) return in;
   Tensor out = MakeTensor(fp8::kFP32, in.shape);
   out.source = in.source;
-  const int64_t n = in.Count();
-#pragma omp parallel for
-  for (int64_t i = 0; i < n; ++i)
-    out.SetCode(i, fp8::BitCast<uint32_t>(fp8::Decode(from, in.Code(i), decode)));
+  const auto n = static_cast<size_t>(in.Count());
+  fp8::Decode(fp8::ConstCodes(from, in.data.data(), n, in.element_size),
+              {reinterpret_cast<float*>(out.data.data()), n}, decode);
   return out;
 }
 

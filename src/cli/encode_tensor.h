@@ -5,16 +5,16 @@
 #include <optional>
 
 #include "fp8/codec.h"
+#include "fp8/convert.h"
 #include "fp8/preset.h"
 #include "tensor_file.h"
 
 namespace lostbits::cli {
 
-struct EncodeCounts {
-  int64_t elements = 0, inexact = 0, overflow = 0, flushed = 0, subnormal = 0, nan = 0;
+using fp8::EncodeCounts;
 
-  void Add(const fp8::Encoded& e);
-};
+/// Adds one element to the counts.
+void Count(const fp8::Encoded& e, EncodeCounts& counts);
 
 /// The 32 random bits of element i: the same whatever the number of threads.
 uint32_t RandomWord(uint64_t seed, int64_t i);

@@ -12,19 +12,13 @@ namespace {
 using fp8::Class;
 using fp8::Format;
 
-/// A code's value: exact, also for FP64.
-double Value(const Format& f, uint64_t code) {
-  if (f == fp8::kFP64) return fp8::BitCast<double>(code);
-  return fp8::Decode(f, code);
-}
-
 int SmallestExponent(const Format& f) {
   return MinExponent(f) - (IsSigned(f) ? f.mantissa_bits : 0);
 }
 
 bool HasNegativeZero(const Format& f) { return IsSigned(f) && f.specials != fp8::Specials::kFnuz; }
 
-double Largest(const Format& f) { return Value(f, MaxMagnitude(f) << f.pad); }
+double Largest(const Format& f) { return CodeValue(f, MaxMagnitude(f) << f.pad); }
 
 std::vector<std::string> Spellings(const FormatNames& names) {
   std::vector<std::string> all = {names.brief};
@@ -79,8 +73,8 @@ Json CodeJson(const Format& f, uint64_t code) {
   return {{"code", HexCode(code, StorageBits(f))},
           {"fields", Fields(f, code)},
           {"class", ClassName(f, code)},
-          {"value", NumberJson(Value(f, code))},
-          {"hexfloat", HexFloat(Value(f, code))}};
+          {"value", NumberJson(CodeValue(f, code))},
+          {"hexfloat", HexFloat(CodeValue(f, code))}};
 }
 
 int PrintAll(const GlobalOptions& global) {
@@ -170,8 +164,8 @@ int PrintOne(const std::string& name, const GlobalOptions& global) {
   table.AddColumn("hexfloat");
   table.AddColumn("class");
   for (uint64_t code : codes)
-    table.AddRow({HexCode(code, StorageBits(f)), Fields(f, code), Decimal(Value(f, code)),
-                  HexFloat(Value(f, code)), ClassName(f, code)});
+    table.AddRow({HexCode(code, StorageBits(f)), Fields(f, code), Decimal(CodeValue(f, code)),
+                  HexFloat(CodeValue(f, code)), ClassName(f, code)});
   fmt::print("{}", table.Text(width));
   if (!all)
     fmt::print("({} codes in all; these are the landmarks)\n",

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "fp8/convert.h"
 #include "registry.h"
 
 namespace lostbits::cli {
@@ -12,10 +13,10 @@ LoadedOperand LoadOperand(const std::string& path, const fp8::Format& format) {
   Tensor& t = loaded.tensor;
   const bool tf32_register = format == fp8::kTF32 && t.format == fp8::kFP32;
   if (!t.format || tf32_register) {
-    if (t.element_size != ElementSize(format))
+    if (t.element_size != ContainerBytes(format))
       throw std::invalid_argument(
           fmt::format("{}: expected float elements or {}-byte codes of {}, found dtype {}",
-                      t.source, ElementSize(format), NamesOf(format).name, t.dtype));
+                      t.source, ContainerBytes(format), NamesOf(format).name, t.dtype));
     t = ReadTensor(path, format);
     t.format = format;
   }
@@ -71,9 +72,8 @@ Json OperandJson(const Operand& o) {
                {"format", NamesOf(*o.codes.format).name},
                {"encoded", o.encoded}};
   if (o.encoded)
-    json["counts"] = {{"elements", c.elements},   {"inexact", c.inexact},
-                      {"overflow", c.overflow},   {"flushed", c.flushed},
-                      {"subnormal", c.subnormal}, {"nan", c.nan}};
+    json["counts"] = {{"elements", c.total},  {"inexact", c.inexact},     {"overflow", c.overflow},
+                      {"flushed", c.flushed}, {"subnormal", c.subnormal}, {"nan", c.nan}};
   return json;
 }
 

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 
+#include "fp8/codec.h"
 #include "registry.h"
 
 namespace lostbits::cli {
@@ -65,6 +67,18 @@ std::string Decimal(double x) { return DecimalOf(x); }
 std::string Decimal(float x) { return DecimalOf(x); }
 
 std::string HexFloat(double x) { return std::isnan(x) ? "nan" : fmt::format("{:a}", x); }
+
+double CodeValue(const fp8::Format& f, uint64_t code) {
+  return f == fp8::kFP64 ? fp8::BitCast<double>(code) : double{fp8::Decode(f, code)};
+}
+
+std::optional<uint64_t> ParseHex(std::string_view word) {
+  if (word.starts_with("0x") || word.starts_with("0X")) word.remove_prefix(2);
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value, 16);
+  if (error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
+  return value;
+}
 
 std::string HexCode(uint64_t code, int bits) {
   return fmt::format("0x{:0{}X}", code, (bits + 3) / 4);

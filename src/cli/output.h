@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "fp8/format.h"
 #include "sim/arch.h"
 
 namespace lostbits::cli {
@@ -65,6 +67,10 @@ std::string Decimal(double x);
 std::string Decimal(float x);
 /// "0x1.8p+1"; "inf", "nan".
 std::string HexFloat(double x);
+/// The value of a code of any format, exact; NaN has no payload.
+double CodeValue(const fp8::Format& f, uint64_t code);
+/// Hex digits, with or without 0x, of at most 64 bits; nullopt for anything else.
+std::optional<uint64_t> ParseHex(std::string_view word);
 /// "0x38": `bits` / 4 digits, rounded up.
 std::string HexCode(uint64_t code, int bits);
 
