@@ -78,8 +78,9 @@ TEST(Formats, UnknownNameListsTheNearest) {
 }
 
 TEST(Formats, DidYouMeanCountsSwappedNeighboursOnce) {
-  const std::string known[] = {"wgmma", "tcgen05"};
-  EXPECT_EQ(DidYouMean("wgmam", known), "; did you mean wgmma?");
+  // Two edits from wgmyy, one from wgmma: the nearer one comes first.
+  const std::string known[] = {"wgmyy", "wgmma", "tcgen05"};
+  EXPECT_EQ(DidYouMean("wgmam", known), "; did you mean wgmma, wgmyy?");
   EXPECT_EQ(DidYouMean("zzzzzzzz", known), "");
 }
 
