@@ -27,7 +27,7 @@ inline constexpr fp8::Format kE8M13{8, 13, 127, fp8::Specials::kIeee, 10};
 
 /// How the products of one instruction are gathered into fused groups.
 enum class Flow : uint8_t {
-  kChained,  ///< groups of `group` products in increasing k; c enters the first, each result the next
+  kChained,           ///< groups over increasing k; c enters the first, each result the next
   kInterleavedLateC,  ///< FP8 mma.sync where it is emulated through FP16: k%4 in {0,1}, then {2,3},
                       ///< chained from zero; c is added last, round to nearest even
 };
