@@ -1,4 +1,4 @@
-// Lanes: the twin of fp8/codec.h for FP8 E4M3FN and E5M2, 8 fields of binary32 at a time or more.
+// Lanes: the twin of fp8/codec.h for E4M3FN and E5M2, one element a 32-bit lane.
 //
 // Encoding is done in 32-bit integers. A magnitude a = E.m of binary32 with significand
 // s = 2^23 + m has, in units of the target's quantum at its own binade, the value s >> (23 - M);
