@@ -115,8 +115,8 @@ struct EncodeOptions {
 };
 
 /// out[i] = in[i] in out's format. in.size == out.size.
-/// Cost, measured in L1 on one shared 2.1 GHz core: AVX-512 lanes 0.6 ns an element (FP32 or BF16 to
-/// E4M3FN or E5M2, nearest-even, no counts), SSE4 1.6 ns, integers 8 to 10 ns.
+/// Cost, measured in L1 on one shared 2.1 GHz core: AVX-512 lanes 0.6 ns an element (FP32 or BF16
+/// to E4M3FN or E5M2, nearest-even, no counts), SSE4 1.6 ns, integers 8 to 10 ns.
 void Encode(ConstCodes in, Codes out, const EncodePolicy& policy = {},
             const EncodeOptions& options = {});
 
