@@ -4,7 +4,9 @@ include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/lostbits")
 foreach(folder fp8 sim)
   install(DIRECTORY ${folder} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/lostbits"
-          FILES_MATCHING PATTERN "*.h")
+          FILES_MATCHING PATTERN "*.h"
+          PATTERN "*-inl.h" EXCLUDE  # lanes and their helpers: compiled into the libraries
+          REGEX "lane_tables|_lanes|gemm_(check|pack)|attention_(block|check)" EXCLUDE)
 endforeach()
 install(TARGETS lostbits_fp8 lostbits_sim EXPORT lostbits
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")

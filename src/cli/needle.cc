@@ -151,7 +151,8 @@ void PrintText(const sim::NeedleOptions& o, const Grid& grid) {
       fmt::print("{}\n", grid.RetrievalText(v, OutputWidth()));
     }
   }
-  if (!as_exact.empty()) fmt::print("as exact in every cell: {}\n", as_exact);
+  if (!as_exact.empty())
+    fmt::print("{}\n", Wrap("As exact in every cell: " + as_exact + ".", OutputWidth()));
 
   for (size_t w = 0; w < o.weights.size(); ++w) {
     fmt::print("\nAt N = {}, w = {}, against exact attention on the same inputs:\n",

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Applies deliberate faults to a copy of the tree, one at a time, and expects the tests to fail.
 
-usage: run.py [--only NAME] [--area AREA] [--jobs N] [--build-dir DIR] [--list]
+usage: run.py [--only NAME] [--area AREA] [--every N] [--jobs N] [--build-dir DIR] [--list]
 
 The faults are data: tests/faults/<area>.json, a list of
     name      what is wrong
@@ -145,12 +145,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", metavar="NAME", help="faults whose name contains NAME")
     parser.add_argument("--area", help="faults of tests/faults/AREA.json")
+    parser.add_argument("--every", type=int, default=1, metavar="N",
+                        help="only the first of every N faults of an area")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--build-dir", type=pathlib.Path, default=ROOT / "build" / "faults")
     parser.add_argument("--list", action="store_true", help="print the faults and stop")
     args = parser.parse_args()
     try:
         faults = [f for f in load_faults(args.area) if not args.only or args.only in f["name"]]
+        by_area = {}
+        for fault in faults:
+            by_area.setdefault(fault["area"], []).append(fault)
+        faults = [f for area in by_area.values() for f in area[::max(1, args.every)]]
         if not faults:
             raise FaultError("no fault fits")
         if args.list:
