@@ -13,8 +13,8 @@
 //     nearest, 0 (2^-127); seen from every source type.
 //   - oneDNN float8.cpp rounds f32 to f16 first: 0x3F880001 gives E4M3FN 0x38 instead of 0x39.
 //   - universal's microfloat rounds a double to float first; its E8M0 rounds the logarithm.
-//   - CPFloat's "e4m3" and universal's cfloat<8,4,...> are other formats than E4M3FN (480; Inf at
-//   7E).
+//   - CPFloat's "e4m3" and universal's cfloat<8,4,...> are other formats than E4M3FN: the largest
+//     number is 480 in one, code 0x7E is Inf in the other.
 #ifndef LOSTBITS_FP8_PRESET_H_
 #define LOSTBITS_FP8_PRESET_H_
 

@@ -2,10 +2,9 @@
 // decides bits. Steps, each with its rounding:
 //
 //   1. k is cut into whole instructions, the last one zero-padded, and these into promotion
-//   intervals
-//      of promote_every (one interval if 0). split_k > 1 gives each range ceil(intervals / split_k)
-//      consecutive intervals (instructions, if promote_every is 0); ranges that come out empty do
-//      not exist.
+//      intervals of promote_every (one interval if 0). split_k > 1 gives each range
+//      ceil(intervals / split_k) consecutive intervals (instructions, if promote_every is 0);
+//      ranges that come out empty do not exist.
 //   2. Within an interval the unit chains its instructions. It starts from +0 where there is
 //      promotion; otherwise from c, or from +0 in a split range.
 //   3. Promotion, after each interval, the last and possibly shorter one included:
@@ -15,8 +14,7 @@
 //   4. Split: total = +0; for each range in ascending k: total = RN(total + p), p the range's sum,
 //      rounded to nearest even into `partial`.
 //   5. Per-tensor scales: total = RN(s * total), s = RN(scale_a * scale_b) if both have one, else
-//   the
-//      one there is.
+//      the one there is.
 //   6. Output: rounded to nearest even into `output`; beyond its range Inf.
 //
 // RN is FP32, nearest even, subnormals kept. Every NaN result is 0x7FFFFFFF (0x7FFF in 16 bits).

@@ -12,8 +12,8 @@ namespace lostbits::sim {
 inline constexpr int kCodewords = 64;
 
 /// One haystack of N keys for one KV head, and R queries that each ask for a needle of their own.
-/// All codes are E4M3FN. Keys and queries are close to N(0, 1) per entry, so that with softmax scale
-/// 1/sqrt(head_dim) the logits of ordinary keys are close to N(0, 1).
+/// All codes are E4M3FN. Keys and queries are close to N(0, 1) per entry, so that with softmax
+/// scale 1/sqrt(head_dim) the logits of ordinary keys are close to N(0, 1).
 struct Haystack {
   int64_t keys = 0;
   int head_dim = 0;

@@ -146,8 +146,8 @@ std::vector<double> SampleKeysLost(const NeedleVariant& variant, const Attention
   const int count = static_cast<int>(weights);
 #pragma omp parallel for num_threads(threads > 0 ? threads : omp_get_max_threads())
   for (int w = 0; w < count; ++w)
-    lost[static_cast<size_t>(w)] = ShareLost(
-        CountLostProducts(variant.recipe, in, 0, 0, w * kNeedleGroup, {.threads = 1}));
+    lost[static_cast<size_t>(w)] =
+        ShareLost(CountLostProducts(variant.recipe, in, 0, 0, w * kNeedleGroup, {.threads = 1}));
   return lost;
 }
 
@@ -212,8 +212,8 @@ std::vector<NeedleCell> RunNeedle(const NeedleOptions& options,
   std::vector<NeedleCell> cells;
   for (int64_t context : options.contexts) {
     Batch batch = MakeBatch(options, context);
-    const size_t outputs = static_cast<size_t>(batch.size() * batch.rows()) *
-                           static_cast<size_t>(options.head_dim);
+    const size_t outputs =
+        static_cast<size_t>(batch.size() * batch.rows()) * static_cast<size_t>(options.head_dim);
     for (double mean : options.means) {
       batch.SetMean(mean);
       std::vector<double> exact(outputs), lse(outputs / static_cast<size_t>(options.head_dim));
@@ -230,8 +230,7 @@ std::vector<NeedleCell> RunNeedle(const NeedleOptions& options,
         std::vector<float> o(outputs);
         AttentionForward(variant.recipe, in, {.o = o.data()}, {.threads = options.threads});
         AddCells(options, batch, mean, variant.name, Widen(o), exact, realised,
-                 SampleKeysLost(variant, in, options.weights.size(), options.threads),
-                 &cells);
+                 SampleKeysLost(variant, in, options.weights.size(), options.threads), &cells);
         advance(context);
       }
       std::stable_sort(cells.begin() + static_cast<ptrdiff_t>(first), cells.end(),

@@ -93,8 +93,8 @@ class Grid {
     std::string text = fmt::format("{}\n", variants_[variant]);
     for (size_t from = 0; from < options_.weights.size(); from += fit) {
       const size_t to = std::min(from + fit, options_.weights.size());
-      text += Line("N", from, to,
-                   [&](size_t n, size_t) { return ContextText(options_.contexts[n]); });
+      text +=
+          Line("N", from, to, [&](size_t n, size_t) { return ContextText(options_.contexts[n]); });
       for (size_t m = 0; m < options_.means.size(); ++m)
         text += Line(fmt::format("mu {}", options_.means[m]), from, to, [&](size_t n, size_t w) {
           const sim::NeedleCell& c = At(n, m, w, variant);
@@ -302,7 +302,7 @@ void AddNeedle(CLI::App& app, GlobalOptions& global) {
       "every "
       "4 and\nevery 64 tiles (FlashAttention-3 on Hopper), and FP8 on Blackwell.\n"
       "Examples:\n  lostbits needle\n  lostbits needle --context 4k,32k --mean 1 --weight 0.05\n"
-      "  lostbits needle --qkv layer17.safetensors --scale amax");
+      "  lostbits needle --qkv your.safetensors --scale amax");
   command->callback([a, &global] {
     global.run = [=, &global] {
       return a->tensors.path.empty() ? RunStudy(*a, global) : NeedleOnTensors(a->tensors, global);

@@ -124,8 +124,8 @@ TEST(Needle, OneLevelAccumulationLosesAWeakNeedleUnderACommonMode) {
   EXPECT_LE(Find(cells, 16384, 2, 0.05, "FP8 one-level").found, 3);
   EXPECT_LT(Find(cells, 16384, 2, 0.05, "FP8 one-level").error.gain, 0.9);
   EXPECT_GT(Find(cells, 16384, 2, 0.05, "FP8 one-level").keys_lost, 0.1);
-  for (const char* fine : {"exact", "BF16", "FP8 two-level, every tile", "FP8 two-level, every 4",
-                           "FP8 Blackwell"}) {
+  for (const char* fine :
+       {"exact", "BF16", "FP8 two-level, every tile", "FP8 two-level, every 4", "FP8 Blackwell"}) {
     EXPECT_EQ(Find(cells, 16384, 2, 0.05, fine).found, 16) << fine;
     EXPECT_NEAR(Find(cells, 16384, 2, 0.05, fine).error.gain, 1, 0.01) << fine;
   }
