@@ -5,6 +5,7 @@ import glob
 import os
 import shutil
 import struct
+import subprocess
 import unittest
 
 from cli import PROGRAM, WORKED, Cli, npy
