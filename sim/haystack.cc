@@ -14,7 +14,7 @@ uint8_t EncodeE4M3(double x) { return static_cast<uint8_t>(fp8::Encode<fp8::kE4M
 double DecodeE4M3(uint8_t code) { return fp8::Decode<fp8::kE4M3FN>(code); }
 
 /// Sign +1 or -1 from one random bit.
-double Sign(Random& random) { return random.Bits() & 1 ? 1.0 : -1.0; }
+double Sign(Random& random) { return random.Next() & 1 ? 1.0 : -1.0; }
 
 /// Writes a multiple of q, encoded, with single entries moved to a neighbouring code wherever that
 /// brings the dot product with q closer to the one wanted.
@@ -66,7 +66,7 @@ Haystack MakeHaystack(int64_t keys, int head_dim, std::span<const double> weight
       }
       int64_t position = 0;
       do {
-        position = static_cast<int64_t>(random.Below(n));
+        position = static_cast<int64_t>(random.Below(static_cast<uint32_t>(n)));
       } while (std::find(h.needle.begin(), h.needle.end(), position) != h.needle.end());
       const double logit = std::log(weight / (1 - weight)) +
                            std::log(static_cast<double>(keys - 1)) + norm2 / (2.0 * head_dim);

@@ -10,6 +10,7 @@
 #include "fp8/codec.h"
 #include "sim/attention_recipe.h"
 #include "sim/haystack.h"
+#include "sim/random.h"
 
 namespace lostbits::sim {
 namespace {
@@ -76,9 +77,9 @@ struct Batch {
 Batch MakeBatch(const NeedleOptions& options, int64_t context) {
   Batch batch;
   for (int i = 0; i < options.trials / kNeedleGroup; ++i) {
-    // SplitMix64 streams of different seeds do not resemble each other, however close the seeds.
-    const uint64_t seed = options.seed * 0x1'0000'0000 + static_cast<uint64_t>(context) * 64 +
-                          static_cast<uint64_t>(i);
+    // One seed a (study seed, context, haystack).
+    const uint64_t seed =
+        Random(options.seed, static_cast<uint64_t>(context) * 64 + static_cast<uint64_t>(i)).Next();
     batch.stacks.push_back(
         MakeHaystack(context, options.head_dim, options.weights, kNeedleGroup, seed));
     const Haystack& h = batch.stacks.back();

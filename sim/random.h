@@ -1,5 +1,5 @@
-// Deterministic random numbers: the same on every compiler and machine, no library distribution and
-// no libm in the way.
+// Deterministic random numbers: the same seed gives the same numbers on every compiler and machine;
+// no std:: distribution and no libm decides a bit.
 #ifndef LOSTBITS_SIM_RANDOM_H_
 #define LOSTBITS_SIM_RANDOM_H_
 
@@ -8,33 +8,41 @@
 
 namespace lostbits::sim {
 
-/// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014,
-/// figure 16). Any seed is a good seed.
+/// SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA
+/// 2014, figure 17 (constants of the mix named there mix64variant13). Any seed is a good seed.
 class Random {
  public:
-  explicit constexpr Random(uint64_t seed) : state_(seed) {}
+  explicit Random(uint64_t seed) : state_(seed) {}
+  /// A stream of its own for every (seed, index): cases can be repeated one by one.
+  Random(uint64_t seed, uint64_t index) : state_(Random(seed + index * kGamma).Next()) {}
 
-  constexpr uint64_t Bits() {
-    uint64_t z = state_ += 0x9e37'79b9'7f4a'7c15;
-    z = (z ^ (z >> 30)) * 0xbf58'476d'1ce4'e5b9;
-    z = (z ^ (z >> 27)) * 0x94d0'49bb'1331'11eb;
+  uint64_t Next() {
+    state_ += kGamma;
+    uint64_t z = state_;
+    z = (z ^ (z >> 30)) * 0xbf58'476d'1ce4'e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d0'49bb'1331'11ebu;
     return z ^ (z >> 31);
   }
-  /// Uniform in [0, n), n > 0; the bias is below n / 2^64.
-  constexpr uint64_t Below(uint64_t n) {
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(Bits()) * n) >> 64);
+  /// Uniform in [0, n), n > 0. Biased by less than n / 2^32.
+  uint32_t Below(uint32_t n) { return static_cast<uint32_t>((Next() >> 32) * n >> 32); }
+  /// Uniform in [low, high].
+  int Between(int low, int high) {
+    return low + static_cast<int>(Below(static_cast<uint32_t>(high - low) + 1));
   }
+  bool OneIn(uint32_t n) { return Below(n) == 0; }
   /// Uniform in [0, 1), a multiple of 2^-53.
-  constexpr double Uniform() { return static_cast<double>(Bits() >> 11) * 0x1p-53; }
+  double Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
   /// Close to N(0, 1): a centred Binomial(128, 1/2) made continuous by a uniform, divided by its
   /// standard deviation. Same mean and variance; excess kurtosis -1/64; no value beyond 11.4.
-  constexpr double Normal() {
-    const int ones = std::popcount(Bits()) + std::popcount(Bits());
+  double Normal() {
+    int ones = std::popcount(Next());
+    ones += std::popcount(Next());
     constexpr double kInverseDeviation = 0.17654696590094990;  // 1 / sqrt(128 / 4 + 1 / 12)
     return (ones - 64 + Uniform() - 0.5) * kInverseDeviation;
   }
 
  private:
+  static constexpr uint64_t kGamma = 0x9e37'79b9'7f4a'7c15u;
   uint64_t state_;
 };
 

@@ -75,7 +75,7 @@ std::vector<int64_t> SampleRows(int64_t total, int64_t count, uint64_t seed) {
   sim::Random random(seed);
   std::vector<int64_t> rows;
   for (int64_t i = 0; i < total && static_cast<int64_t>(rows.size()) < count; ++i) {
-    const auto left = static_cast<uint64_t>(total - i);
+    const auto left = static_cast<uint32_t>(total - i);
     if (random.Below(left) < static_cast<uint64_t>(count) - rows.size()) rows.push_back(i);
   }
   return rows;

@@ -16,7 +16,7 @@ void Count(const fp8::Encoded& e, EncodeCounts& counts) {
 uint32_t RandomWord(uint64_t seed, int64_t i) {
   // SplitMix64's state after i draws, so that element i draws without its predecessors.
   constexpr uint64_t kStep = 0x9e37'79b9'7f4a'7c15;  // sim/random.h
-  return static_cast<uint32_t>(sim::Random(seed + static_cast<uint64_t>(i) * kStep).Bits() >> 32);
+  return static_cast<uint32_t>(sim::Random(seed + static_cast<uint64_t>(i) * kStep).Next() >> 32);
 }
 
 void CheckTyped(const Tensor& in) {

@@ -8,9 +8,11 @@
 
 #include "fp8/codec.h"
 #include "sim/attention.h"
-#include "tests/support/random.h"
+#include "sim/random.h"
 
 namespace lostbits::test {
+
+using sim::Random;
 
 struct AttentionShape {
   int64_t batch = 1, seqlen_q = 1, seqlen_k = 1, heads_q = 1, heads_kv = 1, dim = 64;

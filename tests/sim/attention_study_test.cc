@@ -158,11 +158,11 @@ TEST(AttentionStudyTest, SplitsShortenTheChain) {
 }
 
 /// A bulk of N(0, 1) logits and one key `lift` nats above the largest of them, with value zero.
-AttentionProblem SinkProblem(double lift, int64_t sink_key) {
+AttentionProblem SinkProblem(double lift, int64_t sink_key, uint64_t seed) {
   constexpr int64_t kKeys = 32768;
   constexpr int kDim = 32;
   AttentionProblem problem({1, 1, kKeys, 1, 1, kDim}, fp8::kE4M3FN);
-  Random random(21);
+  Random random(seed);
   problem.Fill(&problem.q, random, [](Random&, int64_t) { return 1.0; });
   // A logit is spread over four coordinates, each a code of what is left.
   double bulk_max = -100, rest = 0, logit = 0;
@@ -195,22 +195,28 @@ TEST(AttentionStudyTest, VisitingOrderDecidesWhatUnderflows) {
     double lift, last_first, first_last;
   } kTable[] = {{0, 9.0e-4, 8.5e-4},  {8, 1.1e-3, 5.1e-2},  {9, 2.0e-3, 2.3e-1},
                 {10, 4.9e-3, 7.5e-1}, {11, 6.2e-3, 9.0e-1}, {13, 6.2e-3, 1.0}};
+  // The largest of the bulk's logits, which one draw fixes, moves the figures: so a mean over draws.
+  constexpr uint64_t kDraws = 6;
   for (const auto& row : kTable) {
-    const AttentionProblem problem = SinkProblem(row.lift, 0);
-    AttentionRecipe recipe = Fp8Recipe(32, 192, PvAccumulation::kExact);
-    recipe.softmax_scale = 1;
-    const std::vector<double> exact = RunExact(recipe, problem);
-    const double last_first = RelativeError(RunForward(recipe, problem), exact);
-    recipe.order = sim::TileOrder::kFirstToLast;
-    const double first_last = RelativeError(RunForward(recipe, problem), exact);
+    double last_first = 0, first_last = 0;
+    for (uint64_t seed = 0; seed < kDraws; ++seed) {
+      const AttentionProblem problem = SinkProblem(row.lift, 0, seed);
+      AttentionRecipe recipe = Fp8Recipe(32, 192, PvAccumulation::kExact);
+      recipe.softmax_scale = 1;
+      const std::vector<double> exact = RunExact(recipe, problem);
+      last_first += RelativeError(RunForward(recipe, problem), exact) / kDraws;
+      recipe.order = sim::TileOrder::kFirstToLast;
+      first_last += RelativeError(RunForward(recipe, problem), exact) / kDraws;
+    }
     EXPECT_GT(last_first, row.last_first / 2) << row.lift;
     EXPECT_LT(last_first, row.last_first * 2) << row.lift;
     EXPECT_GT(first_last, row.first_last / 2) << row.lift;
     EXPECT_LT(first_last, row.first_last * 2) << row.lift;
     // The bad case of the hardware's order: a dominant last key.
     if (row.lift < 10) continue;
-    const AttentionProblem last = SinkProblem(row.lift, 32767);
-    recipe.order = sim::TileOrder::kLastToFirst;
+    const AttentionProblem last = SinkProblem(row.lift, 32767, 0);
+    AttentionRecipe recipe = Fp8Recipe(32, 192, PvAccumulation::kExact);
+    recipe.softmax_scale = 1;
     EXPECT_GT(RelativeError(RunForward(recipe, last), RunExact(recipe, last)), 0.5);
   }
 }
@@ -226,7 +232,8 @@ Differences DecodeAgainstPrefill(PvAccumulation accumulation, sim::PFormat p_for
   Differences d;
   for (const uint64_t seed : {1, 2, 3, 4, 5}) {
     for (const int64_t keys : lengths) {
-      AttentionProblem problem({1, 1, keys, 1, 1, 128}, fp8::kE4M3FN);
+      // 32 query heads: whether a row differs at all hangs on which tile holds its largest score.
+      AttentionProblem problem({1, 1, keys, 32, 1, 128}, fp8::kE4M3FN);
       problem.FillNormal(seed);
       AttentionRecipe decode = Fp8Recipe(128, 96, accumulation);
       AttentionRecipe prefill = Fp8Recipe(128, 192, accumulation);

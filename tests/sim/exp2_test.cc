@@ -11,10 +11,12 @@
 #include "sim/softmax.h"
 #include "sim/softmax_lanes.h"
 #include "tests/sim/exp2_reference.h"
-#include "tests/support/random.h"
+#include "sim/random.h"
 
 namespace lostbits::test {
 namespace {
+
+using sim::Random;
 
 using fp8::BitCast;
 

@@ -82,9 +82,9 @@ TEST_P(Lanes, SendSpecialsAnywhereToTheIntegers) {
       for (uint32_t& c : x.c) c = kAddends[r.Below(std::size(kAddends))];
       const auto at = static_cast<size_t>(place % k);
       if (place < k) {
-        x.a[r.Below(5)][at] = static_cast<uint32_t>(SpecialCode(r, row.spec.a));
+        x.a[r.Below(5)][at] = static_cast<uint32_t>(test::SpecialCode(r, row.spec.a));
       } else {
-        x.b[r.Below(19)][at] = static_cast<uint32_t>(SpecialCode(r, row.spec.b));
+        x.b[r.Below(19)][at] = static_cast<uint32_t>(test::SpecialCode(r, row.spec.b));
       }
       ASSERT_TRUE(SameWords(row, x, LaneProduct(row.spec, x, Layout::kRowMajor, packed),
                             ExpectedProduct(row.spec, x)));

@@ -9,9 +9,11 @@
 
 #include "fp8/codec.h"
 #include "fp8/format.h"
-#include "tests/support/random.h"
+#include "sim/random.h"
 
 namespace lostbits::test {
+
+using sim::Random;
 
 /// How one operand vector (or the operands of one dot product) is drawn.
 enum class Pattern : uint8_t {
