@@ -81,8 +81,8 @@ struct FmaSites {
 
 /// One attention forward kernel. FlashAttention3Recipe (sim/attention_recipe.h) fills it.
 struct AttentionRecipe {
-  AccumSpec qk;  ///< the unit of Q K^T, always from zero and in one level
-  AccumSpec pv;  ///< the unit of P V
+  AccumSpec qk;        ///< the unit of Q K^T, always from zero and in one level
+  AccumSpec pv;        ///< the unit of P V
   int head_dim = 128;  ///< of Q, K and V
   int block_m = 64;    ///< rows of a tile: decides which tiles a row visits under masks and splits
   int block_n = 96;    ///< keys of a tile, a multiple of 8

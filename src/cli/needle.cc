@@ -140,9 +140,9 @@ class Grid {
 
 void PrintText(const sim::NeedleOptions& o, const Grid& grid) {
   fmt::print(
-      "Retrieval of one key among N, percent of {} queries (guessing: {:.1f}).\n"
+      "Retrieval of one key among N, percent of {} queries over {} haystacks (guessing: {:.1f}).\n"
       "Rows: mu, the common mode of V. Columns: N, for a needle of softmax weight w = {}.\n\n",
-      o.trials, 100.0 / sim::kCodewords, fmt::join(o.weights, " | "));
+      o.trials, o.trials / sim::kNeedleGroup, 100.0 / sim::kCodewords, fmt::join(o.weights, " | "));
   std::string as_exact;
   for (size_t v = 0; v < grid.variants().size(); ++v) {
     if (v > 0 && grid.AsExact(v)) {

@@ -2,6 +2,7 @@
 """Applies deliberate faults to a copy of the tree, one at a time, and expects the tests to fail.
 
 usage: run.py [--only NAME] [--area AREA] [--every N] [--jobs N] [--build-dir DIR] [--list]
+              [--check]
 
 The faults are data: tests/faults/<area>.json, a list of
     name      what is wrong
@@ -150,6 +151,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--build-dir", type=pathlib.Path, default=ROOT / "build" / "faults")
     parser.add_argument("--list", action="store_true", help="print the faults and stop")
+    parser.add_argument("--check", action="store_true",
+                        help="only see that each fault's text occurs exactly once")
     args = parser.parse_args()
     try:
         faults = [f for f in load_faults(args.area) if not args.only or args.only in f["name"]]
@@ -162,6 +165,14 @@ def main():
         if args.list:
             for fault in faults:
                 print(f"{fault['area']}: {fault['name']}  ({fault['file']}, {fault['target']})")
+            return 0
+        if args.check:
+            for fault in faults:
+                text = (ROOT / fault["file"]).read_text(encoding="utf-8")
+                if text.count(fault["find"]) != 1 or fault["find"] == fault["replace"]:
+                    raise FaultError(f"{fault['area']}: {fault['name']}: expected its text once in "
+                                     f"{fault['file']}, found {text.count(fault['find'])}")
+            print(f"{len(faults)} faults fit the tree")
             return 0
         build = Build(args.build_dir.resolve(), args.jobs)
         copy_tree(build.source)

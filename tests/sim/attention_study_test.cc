@@ -195,7 +195,8 @@ TEST(AttentionStudyTest, VisitingOrderDecidesWhatUnderflows) {
     double lift, last_first, first_last;
   } kTable[] = {{0, 9.0e-4, 8.5e-4},  {8, 1.1e-3, 5.1e-2},  {9, 2.0e-3, 2.3e-1},
                 {10, 4.9e-3, 7.5e-1}, {11, 6.2e-3, 9.0e-1}, {13, 6.2e-3, 1.0}};
-  // The largest of the bulk's logits, which one draw fixes, moves the figures: so a mean over draws.
+  // The largest of the bulk's logits, which one draw fixes, moves the figures: so a mean over
+  // draws.
   constexpr uint64_t kDraws = 6;
   for (const auto& row : kTable) {
     double last_first = 0, first_last = 0;

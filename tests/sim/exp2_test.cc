@@ -8,10 +8,10 @@
 #include <limits>
 #include <vector>
 
+#include "sim/random.h"
 #include "sim/softmax.h"
 #include "sim/softmax_lanes.h"
 #include "tests/sim/exp2_reference.h"
-#include "sim/random.h"
 
 namespace lostbits::test {
 namespace {
