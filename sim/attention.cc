@@ -12,6 +12,7 @@
 
 #include "fp8/codec.h"
 #include "sim/attention_block.h"
+#include "sim/float_environment.h"
 #include "sim/softmax.h"
 
 namespace lostbits::sim {
@@ -59,6 +60,7 @@ void ParallelFor(int64_t count, int threads, const std::function<void(double)>& 
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
   for (int64_t i = 0; i < count; ++i) {
     try {
+      const DefaultEnvironment environment;
       const std::string error = body(i);
       if (!error.empty()) {
 #pragma omp critical(lostbits_attention_error)

@@ -70,17 +70,19 @@ struct AttentionOptions {
 };
 
 /// Fills out. A row that sees no key gives zeros and LSE -Inf; NaN and Inf go the way the
-/// hardware's arithmetic takes them. Throws std::invalid_argument: shapes or formats that do not
-/// fit together, NaN, infinite, zero or negative descales, a recipe that contradicts itself,
-/// Exp2Model::kTable without a table; std::runtime_error where the table lacks an input that
-/// occurs. Cost per (row, key): 2 d multiply-adds and one exp2; memory O(rows d), never rows x
-/// keys.
+/// hardware's arithmetic takes them. The caller's rounding mode and flush-to-zero setting change no
+/// bit.
+/// Throws std::invalid_argument: shapes or formats that do not fit together, NaN, infinite, zero or
+/// negative descales, a recipe that contradicts itself, Exp2Model::kTable without a table;
+/// std::runtime_error where the table lacks an input that occurs.
+/// Cost per (row, key): 2 d multiply-adds and one exp2. Memory O(rows d), never rows x keys.
 void AttentionForward(const AttentionRecipe& recipe, const AttentionInputs& in,
                       const AttentionOutputs& out, const AttentionOptions& options = {});
 
 /// The same attention without a machine: softmax(softmax_scale q_descale k_descale Q K^T) V
 /// v_descale in binary64 on the same codes, masks, softcap and sinks; from the recipe it takes only
-/// these. o: [batch, seqlen_q, heads_q, d], lse: [batch, heads_q, seqlen_q] or null.
+/// these.
+/// o: [batch, seqlen_q, heads_q, d], lse: [batch, heads_q, seqlen_q] or null.
 ///
 /// For finite inputs, with A = the largest scaled sum_i |q_i k_i| of the row,
 ///   |o - true| <= 2^-44 (1 + A) * v_descale * sum_k weight_k |V_k|   per channel.

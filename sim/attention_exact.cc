@@ -9,6 +9,7 @@
 #include "fp8/codec.h"
 #include "sim/attention.h"
 #include "sim/attention_block.h"
+#include "sim/float_environment.h"
 
 namespace lostbits::sim {
 namespace {
@@ -177,6 +178,7 @@ void AttentionExact(const AttentionRecipe& recipe, const AttentionInputs& in, do
   const auto count = static_cast<int64_t>(tasks.size());
 #pragma omp parallel for schedule(dynamic, 1) num_threads(team)
   for (int64_t i = 0; i < count; ++i) {
+    const DefaultEnvironment environment;
     const Rows& rows = tasks[static_cast<size_t>(i)];
     double row_lse[kHeadsTogether];
     const int64_t at = (rows.batch * in.q.seqlen + rows.query_row) * in.q.heads + rows.head;

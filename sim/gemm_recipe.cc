@@ -1,7 +1,6 @@
 #include "sim/gemm_recipe.h"
 
 #include <algorithm>
-#include <cfenv>
 #include <cmath>
 #include <exception>
 #include <stdexcept>
@@ -10,6 +9,7 @@
 
 #include "fp8/codec.h"
 #include "sim/accum.h"
+#include "sim/float_environment.h"
 #include "sim/gemm_check.h"
 
 namespace lostbits::sim {
@@ -20,21 +20,6 @@ constexpr int64_t kTileRows = 256;
 constexpr int64_t kTileCols = 128;
 // k packed at a time: one strip of 16 columns stays in the second-level cache.
 constexpr int64_t kPackedK = 1024;
-
-// Nearest even, subnormals kept, no traps; the caller's environment returns at the end.
-class DefaultEnvironment {
- public:
-  DefaultEnvironment() {
-    std::fegetenv(&saved_);
-    std::fesetenv(FE_DFL_ENV);
-  }
-  ~DefaultEnvironment() { std::fesetenv(&saved_); }
-  DefaultEnvironment(const DefaultEnvironment&) = delete;
-  DefaultEnvironment& operator=(const DefaultEnvironment&) = delete;
-
- private:
-  std::fenv_t saved_;
-};
 
 float ToFloat(uint32_t word) { return fp8::BitCast<float>(word); }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cfenv>
 #include <cmath>
 #include <string>
 
@@ -338,6 +339,27 @@ TEST(LostProductsTest, OneTileByValue) {
   EXPECT_EQ(lost.products_cut, cut);
   EXPECT_GT(cut, 100);
   EXPECT_GT(p_zero, 0);
+}
+
+// FP32 and binary64 steps run in an environment of their own, on every thread.
+TEST(AttentionTest, CallersRoundingModeChangesNoBit) {
+  AttentionProblem problem({1, 3, 200, 2, 1, 64}, fp8::kE4M3FN);
+  problem.FillNormal(17);
+  AttentionRecipe recipe = Recipe(64);
+  recipe.num_splits = 2;
+  const AttentionResult expected = RunForward(recipe, problem);
+  const std::vector<double> exact = RunExact(recipe, problem);
+  for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+    ASSERT_EQ(std::fesetround(mode), 0);
+    const AttentionResult got = RunForward(recipe, problem, {.threads = 2});
+    const std::vector<double> exact_got = RunExact(recipe, problem);
+    const int after = std::fegetround();
+    std::fesetround(FE_TONEAREST);
+    EXPECT_EQ(after, mode);
+    EXPECT_EQ(got.o, expected.o) << "mode " << mode;
+    EXPECT_EQ(got.lse, expected.lse) << "mode " << mode;
+    EXPECT_EQ(exact_got, exact) << "mode " << mode;
+  }
 }
 
 }  // namespace
