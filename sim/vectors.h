@@ -5,13 +5,11 @@
 //
 //   <GPU>/<input format>/
 //     a_*.txt, b_*.txt   a row a line: K words of 8 hex digits, each the binary32 pattern of a
-//     value
-//                        that the input format holds exactly
+//                        value that the input format holds exactly
 //     c_*_fp32.txt       the addend, 32 binary digits (binary32)
 //     d_*_fp32.txt       the GPU's answer, 32 binary digits (binary32)
 //     d_*_fp16.txt       the same for a binary16 answer, stored as the binary32 pattern of its
-//     value;
-//                        its c was first rounded to binary16, to nearest even
+//                        value; its c was first rounded to binary16, to nearest even
 //
 // One d file is one set. Other files (LICENCE, README, sources) are left alone. Which instruction
 // made which set, and whether it used c, is data in vectors.cc.
