@@ -41,7 +41,7 @@ uint32_t CountGroup(const AccumSpec& spec, const Unpacked* p, const Unpacked* v,
     ++keys[i].products;
     if (Align(t, e_max, spec.fraction_bits) == 0) ++keys[i].cut;
   }
-  return DotGroup(spec, p, v, n, c_word);
+  return static_cast<uint32_t>(DotGroup(spec, p, v, n, c_word));
 }
 
 class RowCounter {
@@ -92,7 +92,8 @@ class RowCounter {
     std::vector<uint32_t> words(static_cast<size_t>(recipe_.block_n), 0);
     for (int64_t j = 0; j < recipe_.block_n && first_key + j < in_.k.seqlen; ++j) {
       const std::vector<Unpacked> k = UnpackRow(in_.k, batch_, first_key + j, kv_head_);
-      words[static_cast<size_t>(j)] = DotChain(recipe_.qk, q_.data(), k.data(), in_.k.dim, 0);
+      words[static_cast<size_t>(j)] =
+          static_cast<uint32_t>(DotChain(recipe_.qk, q_.data(), k.data(), in_.k.dim, 0));
     }
     std::vector<float> s(words.size());
     ScoreTile(recipe_, params_.math, softcap_scale_, schedule, first_key, words.data(), s.data());

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "sim/arch_table.h"
+
 namespace lostbits::sim {
 namespace {
 

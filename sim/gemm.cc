@@ -70,6 +70,12 @@ void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed) 
   if (!(codes.format == spec.b)) {
     throw std::invalid_argument("PackedB: b is not in the machine's format");
   }
+  if (spec.block != 0) {
+    throw std::invalid_argument("PackedB: block-scaled machines have no matrix product here");
+  }
+  if (fp8::StorageBits(spec.acc) > 32) {
+    throw std::invalid_argument("PackedB: machines with FP64 words have no matrix product here");
+  }
   Impl& b = *impl_;
   b.spec = spec;
   b.plan = PlanLanes(spec);
@@ -125,7 +131,7 @@ void MultiplyAccumulateScalar(const AccumSpec& spec, CodeView a, const PackedB& 
       for (int64_t x = 0; x < k; ++x) column[static_cast<size_t>(x)] = packed.At(x, j);
       for (int64_t i = 0; i < n; ++i) {
         uint32_t& word = c(i0 + i, j);
-        word = DotChain(spec, rows.data() + i * k, column.data(), k, word);
+        word = static_cast<uint32_t>(DotChain(spec, rows.data() + i * k, column.data(), k, word));
       }
     }
   }

@@ -2,8 +2,9 @@
 // increasing k, bit for bit.
 //
 // Three paths give the same bits: the integers of sim/accum.h (every machine), and lanes for the
-// machines whose groups chain into FP32 registers. Machines with FP16 accumulators and the emulated
-// FP8 mma.sync (Flow::kInterleavedLateC) run on the integers; see LanePathName.
+// machines whose groups chain into FP32 registers (Flow::kChained). FP16 accumulators and the other
+// flows run on the integers; see LanePathName. Machines with block scales or FP64 words are not
+// modelled here: they have sim/accum.h only.
 #ifndef LOSTBITS_SIM_GEMM_H_
 #define LOSTBITS_SIM_GEMM_H_
 

@@ -39,8 +39,9 @@ bool WideHolds(const AccumSpec& s, const LanePlan& plan) {
 }  // namespace
 
 LanePlan PlanLanes(const AccumSpec& s) {
-  if (s.flow != Flow::kChained || s.acc != fp8::kFP32 || s.rounding != fp8::Rounding::kTowardZero ||
-      s.group % 2 != 0 || s.k % s.group != 0 || !fp8::IsSigned(s.a) || !fp8::IsSigned(s.b)) {
+  if (s.flow != Flow::kChained || s.block != 0 || s.signed_underflow || s.acc != fp8::kFP32 ||
+      s.rounding != fp8::Rounding::kTowardZero || s.group % 2 != 0 || s.k % s.group != 0 ||
+      !fp8::IsSigned(s.a) || !fp8::IsSigned(s.b)) {
     return {};
   }
   const int shift = s.fraction_bits - s.a.mantissa_bits - s.b.mantissa_bits;
@@ -92,7 +93,7 @@ uint32_t GroupByIntegers(const AccumSpec& spec, CodeView a, const PackedB::Impl&
     ua[i] = fp8::Unpack(spec.a, a(row, first + i));
     ub[i] = b.At(first + i, column);
   }
-  return DotGroup(spec, ua, ub, count, c_word);
+  return static_cast<uint32_t>(DotGroup(spec, ua, ub, count, c_word));
 }
 
 }  // namespace lostbits::sim

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <span>
 #include <string_view>
 #include <system_error>
 
 #include "fp8/codec.h"
 #include "sim/accum.h"
+#include "sim/arch_table.h"
 
 namespace lostbits::sim {
 namespace {
@@ -30,7 +32,7 @@ struct Input {
 constexpr Input kInputs[] = {
     {"fp16", "f16"}, {"bf16", "bf16"}, {"tf32", "tf32"}, {"E4M3", "e4m3"}, {"E5M2", "e5m2"}};
 
-struct Origin {
+struct Provenance {
   std::string_view arch, input, output;  // "*" is any
   std::string_view instruction;
   bool uses_c;
@@ -38,7 +40,7 @@ struct Origin {
 // The first line that fits decides. From model_validation/CUDA (the kernels that made the files)
 // and Validate_TC_models.m (Hopper's FP8 to fp32: WGMMA, c not used), commit b12b5a7.
 // wmma::mma_sync is the table's mma.sync, but for tf32 where it has a row of its own.
-constexpr Origin kOrigins[] = {
+constexpr Provenance kProvenance[] = {
     {"hopper", "E4M3", "fp32", "wgmma", false}, {"hopper", "E5M2", "fp32", "wgmma", false},
     {"hopper", "tf32", "fp32", "wmma", true},   {"blackwell", "tf32", "fp32", "wmma", true},
     {"*", "*", "*", "mma.sync", true},
@@ -70,11 +72,11 @@ void Assign(VectorSet& set) {
   const auto is = [](std::string_view pattern, std::string_view text) {
     return pattern == "*" || pattern == text;
   };
-  const Origin* origin = Find(kOrigins, [&](const Origin& o) {
+  const Provenance* origin = Find(kProvenance, [&](const Provenance& o) {
     return is(o.arch, arch) && is(o.input, set.input) && is(o.output, set.output);
   });
   set.uses_c = origin->uses_c;
-  set.machine = Find(kArchTable, [&](const ArchRow& row) {
+  set.machine = Find(std::span<const ArchRow>(kArchTable), [&](const ArchRow& row) {
     return row.arch == arch && row.instruction == origin->instruction && row.in == in &&
            row.out == out;
   });
@@ -356,7 +358,8 @@ VectorReplay ReplayVectors(const VectorSet& set) {
     ub.clear();
     for (uint32_t code : a) ua.push_back(fp8::Unpack(spec.a, code));
     for (uint32_t code : b) ub.push_back(fp8::Unpack(spec.b, code));
-    const uint32_t word = DotChain(spec, ua.data(), ub.data(), static_cast<int64_t>(k), c);
+    const auto word =
+        static_cast<uint32_t>(DotChain(spec, ua.data(), ub.data(), static_cast<int64_t>(k), c));
     const uint32_t got = fp16 ? fp8::BitCast<uint32_t>(fp8::Decode<fp8::kFP16>(word)) : word;
     if (got == expected || (fp16 && IsNan(got) && IsNan(expected))) {
       ++result.matched;

@@ -156,7 +156,7 @@ int Attention(const Options& o, const GlobalOptions& global) {
   CheckRange("--interval", o.interval, 0, 1 << 20);
   CheckRange("--block-m", o.block_m, 0, 1 << 16);
   CheckRange("--block-n", o.block_n, 0, 1 << 16);
-  const sim::ArchRow& machine = FindMachine(preset.machine);
+  const Machine machine = FindMachine(preset.machine);
   const fp8::Format format = machine.spec.a;
   LoadedOperand q_file = LoadOperand(o.q, format), k_file = LoadOperand(o.k, format),
                 v_file = LoadOperand(o.v, format);
@@ -266,7 +266,7 @@ int Attention(const Options& o, const GlobalOptions& global) {
   fmt::print("preset   {}: {}\n", preset.name, preset.what);
   fmt::print("recipe   {}\n", Wrap(RecipeText(recipe), width - 9, std::string(9, ' ')));
   fmt::print("machine  {} for Q K^T and P V; exp2, log2 and 1/x are not the GPU's approximations\n",
-             MachineName(machine));
+             machine.name);
   fmt::print("result   {}{}\n", ShapeText(q_axes),
              rows.empty() ? "" : fmt::format(", {} of {} query rows", rows.size(), full_length));
   if (!o.no_error)

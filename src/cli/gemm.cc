@@ -88,18 +88,18 @@ std::string RecipeText(const sim::GemmRecipe& r) {
 }
 
 int Gemm(const Options& options, const GlobalOptions& global) {
-  const sim::ArchRow& row = FindMachine(options.machine);
+  const Machine machine = FindMachine(options.machine);
   sim::GemmRecipe recipe;
-  recipe.unit = row.spec;
+  recipe.unit = machine.spec;
   recipe.promote_every = options.promote;
   recipe.split_k = options.split_k;
   recipe.partial = FindFormat(options.partial).format;
-  recipe.output = options.out_format.empty() ? row.spec.acc : FindFormat(options.out_format).format;
+  recipe.output = options.out_format.empty() ? machine.spec.acc : FindFormat(options.out_format).format;
   CheckRange("--promote", options.promote, 0, 1 << 20);
   CheckRange("--split-k", options.split_k, 1, 1 << 20);
 
-  LoadedOperand a_loaded = LoadOperand(options.a, row.spec.a);
-  LoadedOperand b_loaded = LoadOperand(options.b, row.spec.b);
+  LoadedOperand a_loaded = LoadOperand(options.a, machine.spec.a);
+  LoadedOperand b_loaded = LoadOperand(options.b, machine.spec.b);
   const Tensor &at = a_loaded.tensor, &bt = b_loaded.tensor;
   CheckMatrix(at, "A");
   CheckMatrix(bt, "B");
@@ -119,10 +119,10 @@ int Gemm(const Options& options, const GlobalOptions& global) {
   recipe.scale_a = ScalingOf(scale_a, "--scale-a", m, k_blocks);
   recipe.scale_b =
       ScalingOf(scale_b, "--scale-b", k_blocks, (n + sim::kScaleBlock - 1) / sim::kScaleBlock);
-  CheckEvidence(row, global);
+  CheckEvidence(machine, global);
 
-  const Operand a = Prepare(std::move(a_loaded), row.spec.a, scale_a, recipe.scale_a);
-  const Operand b = Prepare(std::move(b_loaded), row.spec.b, scale_b, recipe.scale_b);
+  const Operand a = Prepare(std::move(a_loaded), machine.spec.a, scale_a, recipe.scale_a);
+  const Operand b = Prepare(std::move(b_loaded), machine.spec.b, scale_b, recipe.scale_b);
   sim::GemmInputs in{.a = View(a.codes),
                      .b = View(b.codes),
                      .b_transposed = options.b_transposed,
@@ -138,7 +138,7 @@ int Gemm(const Options& options, const GlobalOptions& global) {
   if (scale_b.given) in.scale_b = scale_view(scale_b);
   std::vector<uint32_t> c_words;
   if (!options.c.empty()) {
-    const Operand c = EncodeOperand(LoadOperand(options.c, row.spec.acc), row.spec.acc);
+    const Operand c = EncodeOperand(LoadOperand(options.c, machine.spec.acc), machine.spec.acc);
     if (c.codes.shape != std::vector<int64_t>{m, n})
       throw std::invalid_argument(fmt::format("{}: expected C of shape [{}, {}], found {}",
                                               options.c, m, n, ShapeText(c.codes.shape)));
@@ -170,9 +170,9 @@ int Gemm(const Options& options, const GlobalOptions& global) {
 
   const double rate = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) /
                       std::max(seconds, 1e-9);
-  PrintEvidence(row, global);
+  PrintEvidence(machine, global);
   if (global.json) {
-    Json body = EvidenceJson(row);
+    Json body = EvidenceJson(machine);
     body.update({{"a", OperandJson(a)}, {"b", OperandJson(b)}, {"recipe", RecipeJson(recipe)}});
     body["shape"] = {m, n};
     body["k"] = k;
@@ -183,12 +183,12 @@ int Gemm(const Options& options, const GlobalOptions& global) {
     body["output"] = options.output.empty() ? Json() : Json(options.output);
     body["seconds"] = seconds;
     body["macs_per_second"] = rate;
-    body["path"] = sim::LanePathName(row.spec);
+    body["path"] = sim::LanePathName(machine.spec);
     PrintJson("gemm", body);
     return kFine;
   }
   fmt::print("A        {}\nB        {}\n", OperandText(a), OperandText(b));
-  fmt::print("machine  {}\nrecipe   {}\nresult   [{}, {}], k = {}\n", MachineName(row),
+  fmt::print("machine  {}\nrecipe   {}\nresult   [{}, {}], k = {}\n", machine.name,
              RecipeText(recipe), m, n, k);
   if (!options.no_error) {
     fmt::print("error against exact arithmetic on the same codes\n{}",
@@ -197,7 +197,7 @@ int Gemm(const Options& options, const GlobalOptions& global) {
                }));
   }
   fmt::print("time     {:.3f} s, {:.3g} multiply-adds/s ({} path, {}, {} threads){}\n", seconds,
-             rate, sim::LanePathName(row.spec), sim::InstructionSetName(), omp_get_max_threads(),
+             rate, sim::LanePathName(machine.spec), sim::InstructionSetName(), omp_get_max_threads(),
              options.no_error ? "" : fmt::format("; exact: {:.3f} s", exact_seconds));
   if (!wrote.empty()) fmt::print("wrote    {}\n", wrote);
   return kFine;

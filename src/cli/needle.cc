@@ -265,18 +265,16 @@ Json NeedleMachines(const std::vector<sim::NeedleVariant>& variants) {
   std::vector<const sim::ArchRow*> used;
   for (const sim::NeedleVariant& v : variants) {
     for (const sim::AccumSpec& spec : {v.recipe.qk, v.recipe.pv}) {
-      const auto row = std::find_if(
-          std::begin(sim::kArchTable), std::end(sim::kArchTable), [&](const sim::ArchRow& r) {
-            const std::string_view instruction = r.instruction;
-            return r.spec == spec && (instruction == "wgmma" || instruction == "tcgen05");
-          });
-      if (row != std::end(sim::kArchTable) &&
-          std::find(used.begin(), used.end(), row) == used.end())
-        used.push_back(row);
+      for (const sim::ArchRow& row : sim::kArchTable) {
+        const std::string_view instruction = row.instruction;
+        if (row.spec != spec || (instruction != "wgmma" && instruction != "tcgen05")) continue;
+        if (std::find(used.begin(), used.end(), &row) == used.end()) used.push_back(&row);
+        break;
+      }
     }
   }
   Json list = Json::array();
-  for (const sim::ArchRow* row : used) list.push_back(EvidenceJson(*row));
+  for (const sim::ArchRow* row : used) list.push_back(EvidenceJson(AsMachine(*row)));
   return list;
 }
 

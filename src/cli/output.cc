@@ -13,32 +13,42 @@
 
 namespace lostbits::cli {
 
-namespace {
-
-std::string OpenText(const sim::ArchRow& row) {
-  return *row.open ? fmt::format("; open: {}", row.open) : "";
-}
-
-}  // namespace
-
-void CheckEvidence(const sim::ArchRow& row, const GlobalOptions& global) {
-  if (row.evidence == sim::Evidence::kAssumed && !global.allow_unverified)
+void CheckEvidence(const Machine& machine, const GlobalOptions& global) {
+  const sim::Evidence& e = machine.row->evidence;
+  if (e.level == sim::EvidenceLevel::kAssumed && !global.allow_unverified)
     throw Failure(kNoEvidence,
-                  fmt::format("{} is assumed ({}{}); to compute with it, add --allow-unverified",
-                              MachineName(row), row.proof, OpenText(row)));
+                  fmt::format("{} is {}; to compute with it, add --allow-unverified", machine.name,
+                              EvidenceText(e)));
 }
 
-void PrintEvidence(const sim::ArchRow& row, const GlobalOptions& global) {
-  if (!global.json)
-    fmt::print(stderr, "lostbits: {}: evidence: {} ({}{})\n", MachineName(row),
-               EvidenceName(row.evidence), row.proof, OpenText(row));
+void PrintEvidence(const Machine& machine, const GlobalOptions& global) {
+  if (global.json) return;
+  fmt::print(stderr, "lostbits: {}: {}{}\n", machine.name,
+             machine.altered ? "altered for study; the row's evidence does not cover it: " : "",
+             EvidenceText(machine.row->evidence));
 }
 
-Json EvidenceJson(const sim::ArchRow& row) {
-  return {{"machine", MachineName(row)},
-          {"evidence", EvidenceName(row.evidence)},
-          {"proof", row.proof},
-          {"open", row.open}};
+Json EvidenceJson(const Machine& machine) {
+  const sim::Evidence& e = machine.row->evidence;
+  Json gaps = Json::array(), disputes = Json::array();
+  for (const sim::GapText& gap : sim::kGapTexts) {
+    if (e.gaps & gap.gap) gaps.push_back(gap.name);
+  }
+  for (const sim::DisputeSide& side : e.disputes) {
+    for (const sim::DisputeText& d : sim::kDisputeTexts) {
+      if (d.dispute == side.dispute)
+        disputes.push_back({{"id", d.id}, {"question", d.question}, {"other_side", side.setting}});
+    }
+  }
+  return {{"machine", machine.name},
+          {"altered", machine.altered},
+          {"evidence", EvidenceName(e.level)},
+          {"vectors", e.vectors},
+          {"gpus", e.gpus},
+          {"source", e.source},
+          {"gaps", gaps},
+          {"disputes", disputes},
+          {"note", e.note}};
 }
 
 void PrintJson(std::string_view command, const Json& body) {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "fp8/format.h"
-#include "sim/arch.h"
+#include "registry.h"
 
 namespace lostbits::cli {
 
@@ -50,12 +50,12 @@ struct GlobalOptions {
 };
 
 /// Throws Failure(kNoEvidence) for an assumed row the user did not allow.
-void CheckEvidence(const sim::ArchRow& row, const GlobalOptions& global);
+void CheckEvidence(const Machine& machine, const GlobalOptions& global);
 /// Says on stderr what the row rests on; not with --json, which carries EvidenceJson. Called when
 /// nothing can fail any more, so that an error stays one line.
-void PrintEvidence(const sim::ArchRow& row, const GlobalOptions& global);
-/// {"machine", "evidence", "proof", "open"}.
-Json EvidenceJson(const sim::ArchRow& row);
+void PrintEvidence(const Machine& machine, const GlobalOptions& global);
+/// {"machine", "altered", "evidence", "vectors", "gpus", "source", "gaps", "disputes", "note"}.
+Json EvidenceJson(const Machine& machine);
 
 /// Prints {"schema_version", "command", ...body} and a newline.
 void PrintJson(std::string_view command, const Json& body);

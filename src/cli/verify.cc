@@ -20,7 +20,7 @@ std::string HexList(const std::vector<uint32_t>& codes, const fp8::Format& f) {
 std::string RepeatCommand(const sim::ArchRow& row, const sim::VectorMismatch& m) {
   return fmt::format("echo '{} ; {} ; {}' | lostbits dot --machine {}{}", HexList(m.a, row.spec.a),
                      HexList(m.b, row.spec.b), HexList({m.c}, row.spec.acc), MachineName(row),
-                     row.evidence == sim::Evidence::kAssumed ? " --allow-unverified" : "");
+                     row.evidence.level == sim::EvidenceLevel::kAssumed ? " --allow-unverified" : "");
 }
 
 Json MismatchJson(const sim::ArchRow& row, const sim::VectorMismatch& m) {
@@ -46,7 +46,7 @@ int Verify(const std::string& folder, const GlobalOptions& global) {
     rows += replay.rows;
     matched += replay.matched;
     Json json = {{"set", set.Name()}, {"rows", replay.rows}, {"matched", replay.matched}};
-    json.update(EvidenceJson(*set.machine));
+    json.update(EvidenceJson(AsMachine(*set.machine)));
     json["uses_c"] = set.uses_c;
     if (!global.json)
       fmt::print("{:<{}}  {:<{}}  {}/{}{}\n", set.Name(), name_width, MachineName(*set.machine),

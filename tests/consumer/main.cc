@@ -6,7 +6,7 @@
 
 #include "fp8/codec.h"
 #include "sim/accum.h"
-#include "sim/arch.h"
+#include "sim/arch_table.h"
 #include "sim/gemm.h"
 
 namespace fp8 = lostbits::fp8;

@@ -1,0 +1,260 @@
+// Groups of the machines that do not align everything at once: exact sums and fma chains, AMD
+// CDNA2's tree of rounded sums, AMD CDNA3's late addend. Each returns the word of the next c.
+// Twins by value: sim/spec_amd.h.
+#ifndef LOSTBITS_SIM_ACCUM_AMD_H_
+#define LOSTBITS_SIM_ACCUM_AMD_H_
+
+#include <cstdint>
+
+#include "sim/term.h"
+#include "sim/wide.h"
+
+namespace lostbits::sim {
+
+/// x + y as one ordinary IEEE addition in `acc` (FP32 or FP16), to nearest even (FADD, HADD2),
+/// except that the NaN is the canonical one. Subnormals are kept.
+FP8_HD constexpr uint64_t AddNearestEven(fp8::Format acc, uint64_t x_word, uint64_t y_word) {
+  Unpacked x = fp8::Unpack(acc, x_word), y = fp8::Unpack(acc, y_word);
+  SpecialScan specials;
+  specials.AddAddend(x);
+  specials.AddAddend(y);
+  if (specials.Any()) return specials.Word(acc);
+  if (x.significand == 0 && y.significand == 0) return x_word & y_word;  // -0 only from -0 + -0
+  if (x.significand == 0) return y_word;
+  if (y.significand == 0) return x_word;
+  if (x.exponent < y.exponent) {
+    const Unpacked swap = x;
+    x = y;
+    y = swap;
+  }
+  // 30 bits below x's last one and a sticky bit decide every rounding: if y reaches deeper than
+  // that, the sum cancels at most one leading bit of x.
+  constexpr int kGuard = 30;
+  const int64_t big = static_cast<int64_t>(x.significand << kGuard);
+  const int64_t small =
+      static_cast<int64_t>(fp8::RoundShift(y.significand << kGuard, x.exponent - y.exponent,
+                                           fp8::Rounding::kToOdd, y.negative)
+                               .value);
+  const int64_t sum = (x.negative ? -big : big) + (y.negative ? -small : small);
+  AccumSpec ieee{};
+  ieee.out = acc;
+  ieee.rounding = fp8::Rounding::kNearestEven;
+  ieee.signed_underflow = true;
+  return RoundOut(ieee, sum, x.exponent - x.fraction_bits - kGuard);
+}
+
+/// Inf and NaN among c and the n products.
+FP8_HD constexpr SpecialScan ScanSpecials(const Unpacked* a, const Unpacked* b, int n,
+                                          const Unpacked& c) {
+  SpecialScan specials;
+  specials.AddAddend(c);
+  for (int i = 0; i < n; ++i) specials.AddProduct(a[i], b[i]);
+  return specials;
+}
+
+/// Flow::kExact. A zero sum is -0 only if c and every product are -0 (IEEE 754-2019 6.3).
+template <class Watch>
+FP8_HD constexpr uint64_t ExactGroup(const AccumSpec& spec, const Unpacked* a, const Unpacked* b,
+                                     int n, int first, uint64_t c_word, Watch& watch) {
+  const Unpacked c = fp8::Unpack(spec.acc, c_word);
+  const SpecialScan specials = ScanSpecials(a, b, n, c);
+  if (specials.Any()) {
+    const uint64_t word = specials.Word(spec.acc);
+    if constexpr (Watch::kOn) watch(spec, Step{.kind = Step::kSpecial, .word = word});
+    return word;
+  }
+  WideSum sum(spec);
+  sum.AddAddend(c);
+  bool all_minus_zero = n == spec.group && c.significand == 0 && c.negative;
+  for (int i = 0; i < n; ++i) {
+    sum.AddProduct(a[i], b[i]);
+    const bool zero = a[i].significand == 0 || b[i].significand == 0;
+    all_minus_zero = all_minus_zero && zero && a[i].negative != b[i].negative;
+  }
+  const uint64_t word = all_minus_zero ? fp8::SignMask(spec.acc) : sum.Round(spec);
+  if constexpr (Watch::kOn) {
+    Term terms[kMaxGroupTerms];
+    for (int i = 0; i < n; ++i) terms[i] = Product(a[i], b[i], first + i);
+    terms[n] = Addend(c);
+    watch(spec, Step{.kind = Step::kExact, .terms = terms, .count = n + 1, .word = word});
+  }
+  return word;
+}
+
+/// A subnormal number as a zero: +0, or of its own sign. Other words as they are.
+FP8_HD constexpr uint64_t Flush(fp8::Format f, uint64_t word, bool keep_sign) {
+  const Unpacked x = fp8::Unpack(f, word);
+  const bool subnormal = x.cls == Class::kFinite && x.significand >> f.mantissa_bits == 0;
+  return !subnormal ? word : keep_sign && x.negative ? fp8::SignMask(f) : 0;
+}
+
+/// One product rounded to spec.acc, with spec.flush.
+FP8_HD constexpr uint64_t RoundedProduct(const AccumSpec& spec, const Unpacked& a,
+                                         const Unpacked& b, const Term& term) {
+  SpecialScan specials;
+  specials.AddProduct(a, b);
+  if (specials.Any()) return specials.Word(spec.acc);
+  if (term.significand == 0) return term.negative ? fp8::SignMask(spec.acc) : 0;
+  const int64_t significand = static_cast<int64_t>(term.significand);
+  const uint64_t word = RoundOut(spec, term.negative ? -significand : significand,
+                                 term.exponent - term.fraction_bits);
+  return spec.flush ? Flush(spec.acc, word, true) : word;
+}
+
+/// Flow::kTree: (p0 + p1), or (p0 + p1) + (p2 + p3); then c + that. Every product and every sum is
+/// rounded, and flushed if spec.flush. group is 2 or 4. Missing products are 0 * 0.
+template <class Watch>
+FP8_HD constexpr uint64_t TreeGroup(const AccumSpec& spec, const Unpacked* a, const Unpacked* b,
+                                    int n, int first, uint64_t c_word, Watch& watch) {
+  uint64_t words[4] = {};
+  for (int i = 0; i < n; ++i) {
+    Unpacked x = a[i], y = b[i];
+    // Subnormal operands count as +0.
+    if (spec.flush && x.cls == Class::kFinite && x.significand >> x.fraction_bits == 0)
+      x = {.cls = Class::kZero, .exponent = x.exponent, .fraction_bits = x.fraction_bits};
+    if (spec.flush && y.cls == Class::kFinite && y.significand >> y.fraction_bits == 0)
+      y = {.cls = Class::kZero, .exponent = y.exponent, .fraction_bits = y.fraction_bits};
+    const Term term = Product(x, y, first + i);
+    words[i] = RoundedProduct(spec, x, y, term);
+    if constexpr (Watch::kOn)
+      watch(spec, Step{.kind = Step::kMultiply, .terms = &term, .count = 1, .word = words[i]});
+  }
+  const auto add = [&](uint64_t x, uint64_t y, Origin origin) {
+    const uint64_t sum = AddNearestEven(spec.acc, x, y);
+    const uint64_t word = spec.flush ? Flush(spec.acc, sum, true) : sum;
+    if constexpr (Watch::kOn) {
+      const Term terms[2] = {Addend(fp8::Unpack(spec.acc, x), origin),
+                             Addend(fp8::Unpack(spec.acc, y), Origin::kPartial)};
+      watch(spec, Step{.kind = Step::kAdd, .terms = terms, .count = 2, .word = word});
+    }
+    return word;
+  };
+  uint64_t sum = add(words[0], words[1], Origin::kPartial);
+  if (spec.group == 4) sum = add(sum, add(words[2], words[3], Origin::kPartial), Origin::kPartial);
+  return add(c_word, sum, Origin::kAddend);
+}
+
+/// A sum of terms on a grid of its own: sum * 2^(exponent - fraction_bits).
+struct GridSum {
+  int64_t sum;
+  int exponent;  ///< the largest among the terms that count; kNothing if none does
+};
+inline constexpr int kNothing = -10'000;
+
+/// Every `stride`-th of the terms from `begin`, cut toward zero to spec.fraction_bits below the
+/// largest exponent among them, and added.
+template <class Watch>
+FP8_HD constexpr GridSum SumProducts(const AccumSpec& spec, const Term* terms, int n, int begin,
+                                     int stride, Watch& watch) {
+  GridSum total{0, kNothing};
+  for (int i = begin; i < n; i += stride) {
+    if (terms[i].counts) total.exponent = fp8::Max(total.exponent, terms[i].exponent);
+  }
+  for (int i = begin; i < n; i += stride)
+    total.sum += Align(terms[i], total.exponent, spec.fraction_bits);
+  if constexpr (Watch::kOn) {
+    Term taken[kMaxGroupTerms];
+    int64_t kept[kMaxGroupTerms];
+    int count = 0;
+    for (int i = begin; i < n; i += stride) {
+      taken[count] = terms[i];
+      kept[count++] = Align(terms[i], total.exponent, spec.fraction_bits);
+    }
+    watch(spec, Step{.kind = Step::kProducts,
+                     .terms = taken,
+                     .kept = kept,
+                     .count = count,
+                     .e_max = total.exponent,
+                     .lsb = total.exponent - spec.fraction_bits,
+                     .sum = total.sum});
+  }
+  return total;
+}
+
+/// A GridSum as an addend of a later step.
+FP8_HD constexpr Term AsTerm(const AccumSpec& spec, const GridSum& x, Origin origin) {
+  const bool negative = x.sum < 0;
+  const uint64_t magnitude =
+      negative ? -static_cast<uint64_t>(x.sum) : static_cast<uint64_t>(x.sum);
+  return {x.exponent, spec.fraction_bits, negative, magnitude, x.exponent != kNothing, origin};
+}
+
+/// Flow::kLateFloor and kLateFloorPairs: the products on a grid of their own (two, for even and odd
+/// k); then their sum and c, both cut toward minus infinity to a common grid; that sum cut toward
+/// minus infinity once more to final_bits, and rounded.
+template <class Watch>
+FP8_HD constexpr uint64_t LateFloorGroup(const AccumSpec& spec, const Unpacked* a,
+                                         const Unpacked* b, int n, int first, uint64_t c_word,
+                                         Watch& watch) {
+  const Unpacked c = fp8::Unpack(spec.acc, c_word);
+  SpecialScan specials = ScanSpecials(a, b, n, c);
+  Term terms[kMaxGroupTerms] = {};
+  for (int i = 0; i < n; ++i) {
+    terms[i] = Product(a[i], b[i], first + i);
+    // A product of 2^128 or more is Inf before anything is added (MM2, tr_fdpa).
+    const bool doubled = terms[i].significand >> (terms[i].fraction_bits + 1) != 0;
+    const bool finite = a[i].cls == Class::kFinite && b[i].cls == Class::kFinite;
+    if (finite && terms[i].exponent + doubled >= 128) specials.AddInf(terms[i].negative);
+  }
+  if (specials.Any()) {
+    const uint64_t word = specials.Word(spec.acc);
+    if constexpr (Watch::kOn) watch(spec, Step{.kind = Step::kSpecial, .word = word});
+    return word;
+  }
+
+  const bool pairs = spec.flow == Flow::kLateFloorPairs;
+  const int f = spec.fraction_bits;
+  GridSum products = SumProducts(spec, terms, n, 0, pairs ? 2 : 1, watch);
+  if (pairs) {
+    const GridSum even = products, odd = SumProducts(spec, terms, n, 1, 2, watch);
+    products.exponent = fp8::Max(even.exponent, odd.exponent);
+    const int64_t kept[2] = {ShiftDown(even.sum, even.exponent - products.exponent),
+                             ShiftDown(odd.sum, odd.exponent - products.exponent)};
+    products.sum = kept[0] + kept[1];
+    if constexpr (Watch::kOn) {
+      const Term both[2] = {AsTerm(spec, even, Origin::kEven), AsTerm(spec, odd, Origin::kOdd)};
+      watch(spec, Step{.kind = Step::kMergedPairs,
+                       .terms = both,
+                       .kept = kept,
+                       .count = 2,
+                       .e_max = products.exponent,
+                       .lsb = products.exponent - f,
+                       .sum = products.sum});
+    }
+  }
+
+  // c is cut f bits below the larger exponent, the products' sum sum_bits below.
+  const int e_c = c.significand == 0 ? spec.e_zero : fp8::Max(c.exponent, spec.e_zero);
+  const int e_max = fp8::Max(products.exponent, e_c);
+  const int lsb = e_max - spec.sum_bits;
+  const int64_t c_units =
+      c.negative ? -static_cast<int64_t>(c.significand) : static_cast<int64_t>(c.significand);
+  // Pairs only: a c this far below the products is nothing, not minus one unit (MM2, gtr_fdpa).
+  const bool c_gone = pairs && e_c < e_max - f - 1;
+  const int64_t kept_c = c_gone ? 0 : ShiftDown(c_units, e_c - e_max + f - c.fraction_bits);
+  const int64_t kept[2] = {ShiftDown(products.sum, products.exponent - e_max + spec.sum_bits - f),
+                           kept_c << (spec.sum_bits - f)};
+  const int64_t sum = kept[0] + kept[1];
+
+  // final_bits below the sum's own leading bit, or below the smallest normal number's.
+  const uint64_t magnitude = sum < 0 ? -static_cast<uint64_t>(sum) : static_cast<uint64_t>(sum);
+  const int leading = fp8::Max(lsb + fp8::BitWidth(magnitude) - 1, fp8::MinExponent(spec.acc));
+  const int drop = spec.final_bits == 0 ? 0 : fp8::Max(0, leading - spec.final_bits - lsb);
+  const uint64_t word = RoundOut(spec, ShiftDown(sum, -drop), lsb + drop);
+  if constexpr (Watch::kOn) {
+    const Term both[2] = {AsTerm(spec, products, Origin::kProducts), Addend(c)};
+    watch(spec, Step{.kind = Step::kLateSum,
+                     .terms = both,
+                     .kept = kept,
+                     .count = 2,
+                     .e_max = e_max,
+                     .lsb = lsb,
+                     .sum = sum,
+                     .word = word});
+  }
+  return word;
+}
+
+}  // namespace lostbits::sim
+
+#endif  // LOSTBITS_SIM_ACCUM_AMD_H_
