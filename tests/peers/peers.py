@@ -1,0 +1,157 @@
+"""What the peer tests share: skipping, running lostbits, the table of differences, the report."""
+import argparse
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import zlib
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from cases import KINDS
+
+SKIPPED = 77  # SKIP_RETURN_CODE in CMakeLists.txt
+HERE = Path(__file__).parent
+
+
+def skip(why):
+    print(f"SKIPPED: {why}\ntests/peers/README.md says how to install the peers.")
+    sys.exit(SKIPPED)
+
+
+def need(package, version):
+    try:
+        found = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        skip(f"{package} {version} is not installed for {sys.executable}")
+    if found != version:
+        skip(f"expected {package} {version} (the table of differences is about that one), found "
+             f"{found}")
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("program", help="the lostbits program")
+    parser.add_argument("--cases", type=int, default=4000, help="rows an instruction (4000)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="*", metavar="PATTERN",
+                        help="machines to compare, such as 'hopper:wgmma:*'; unused entries of the "
+                             "table are then no error")
+    options = parser.parse_args()
+    options.program = os.path.abspath(options.program)
+    return options
+
+
+def dot(program, machine, batch):
+    """The words `lostbits dot` returns for a batch."""
+    lines = "".join(batch.line(i) + "\n" for i in range(len(batch.c)))
+    run = subprocess.run([program, "dot", "--allow-unverified", "-m", machine, "-"], input=lines,
+                         capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        raise RuntimeError(f"lostbits dot -m {machine}: exit code {run.returncode}\n{run.stderr}")
+    return np.array([int(word, 16) for word in run.stdout.split()], dtype=np.uint64)
+
+
+def seeded(seed, name):
+    """A generator of its own for each instruction, whatever else runs."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
+def classes(f, words):
+    """Which words are NaN, which are Inf, which are zero."""
+    magnitude = words & np.uint64((1 << (f.bits - 1)) - 1)
+    infinity = np.uint64(((1 << f.exponent_bits) - 1) << f.mantissa_bits)
+    return magnitude > infinity, magnitude == infinity, magnitude == 0
+
+
+# What a difference looks like: from the two words, c, and their classes.
+def shapes(acc, batch, ours, theirs):
+    nan, inf, zero = classes(acc, ours)
+    their_nan, their_inf, their_zero = classes(acc, theirs)
+    c_nan, c_inf, c_zero = classes(acc, batch.c)
+    apart = np.abs(ours.astype(np.int64) - theirs.astype(np.int64))
+    return {
+        "both NaN": nan & their_nan,
+        "zeros of opposite sign": zero & their_zero,
+        "they give NaN": their_nan & ~nan,
+        "we give NaN": nan & ~their_nan,
+        "c is not finite": c_nan | c_inf,
+        "they give Inf": their_inf & ~inf & ~nan,
+        "we give Inf": inf & ~their_inf & ~their_nan,
+        "finite, one unit apart": ~(nan | inf | their_nan | their_inf) & (apart == 1),
+        "finite": ~(nan | inf | their_nan | their_inf),
+        "any": np.ones(len(ours), bool),
+    }
+
+
+class Comparison:
+    """Counts what differs, and whether the table says so."""
+
+    def __init__(self, peer, options):
+        self.peer, self.options = peer, options
+        table = json.loads((HERE / "differences.json").read_text())
+        self.entries = [e for e in table if e["peer"] == peer]
+        self.counts = [0] * len(self.entries)
+        self.examples = [None] * len(self.entries)
+        self.instructions = self.rows = self.differ = 0
+        self.failures = []
+
+    def wanted(self, machine):
+        return fnmatch.fnmatchcase(machine, self.options.only)
+
+    def add(self, machine, spelling, acc, batch, ours, theirs):
+        self.instructions += 1
+        self.rows += len(ours)
+        differs = ours != theirs
+        self.differ += int(differs.sum())
+        if not differs.any():
+            return
+        shape = shapes(acc, batch, ours, theirs)
+        open_rows = differs.copy()
+        for number, entry in enumerate(self.entries):
+            if not fnmatch.fnmatchcase(machine, entry["machines"]):
+                continue
+            hits = np.flatnonzero(open_rows & shape[entry["shape"]])
+            if not hits.size:
+                continue
+            open_rows[hits] = False
+            self.counts[number] += hits.size
+            if self.examples[number] is None:
+                self.examples[number] = self.row(machine, acc, batch, ours, theirs, hits[0])
+        left = np.flatnonzero(open_rows)
+        if left.size:
+            kinds = sorted({KINDS[batch.kind[i]] for i in left})
+            which = [name for name, rows in shape.items() if rows[left].any()]
+            self.failures.append(
+                f"{spelling}: {left.size} of {len(ours)} rows differ and are not in the table "
+                f"(kinds: {', '.join(kinds)}; {', '.join(which)})\n"
+                + "\n".join(self.row(machine, acc, batch, ours, theirs, i) for i in left[:3]))
+
+    def row(self, machine, acc, batch, ours, theirs, i):
+        digits = acc.bits // 4
+        return (f"  lostbits {ours[i]:0{digits}X}, {self.peer} {theirs[i]:0{digits}X}: "
+                f"echo '{batch.line(i)}' | lostbits dot --allow-unverified -m {machine}")
+
+    def finish(self):
+        """Prints the table and returns the exit code."""
+        for entry, count, example in zip(self.entries, self.counts, self.examples):
+            if not count:
+                if self.options.only == "*":
+                    self.failures.append(f"in the table, but it did not occur: {entry['machines']}, "
+                                         f"{entry['shape']}")
+                continue
+            print(f"\n{count} rows of {entry['machines']}: {entry['shape']}")
+            for key in ("ours", "theirs", "right"):
+                print(textwrap.fill(entry[key], 96, initial_indent=f"  {key}: ",
+                                    subsequent_indent="    "))
+            print(example)
+        print(f"\n{self.instructions} instructions, {self.rows} rows, seed {self.options.seed}: "
+              f"{self.rows - self.differ} equal, {self.differ} differ, of which "
+              f"{sum(self.counts)} as the table says")
+        for failure in self.failures:
+            print(f"FAILED: {failure}")
+        return 1 if self.failures else 0
