@@ -81,11 +81,16 @@ FP8_HD constexpr uint64_t ExactGroup(const AccumSpec& spec, const Unpacked* a, c
   return word;
 }
 
-/// A subnormal number as a zero: +0, or of its own sign. Other words as they are.
+/// Below the smallest normal number. A zero counts: a flush to +0 takes its sign too (MM1 and MM2,
+/// whose test for it is |x| < 2^-126).
+FP8_HD constexpr bool Flushes(const Unpacked& x) {
+  const bool number = x.cls == Class::kFinite || x.cls == Class::kZero;
+  return number && x.significand >> x.fraction_bits == 0;
+}
+/// Such a number as a zero: +0, or of its own sign. Other words as they are.
 FP8_HD constexpr uint64_t Flush(fp8::Format f, uint64_t word, bool keep_sign) {
   const Unpacked x = fp8::Unpack(f, word);
-  const bool subnormal = x.cls == Class::kFinite && x.significand >> f.mantissa_bits == 0;
-  return !subnormal ? word : keep_sign && x.negative ? fp8::SignMask(f) : 0;
+  return !Flushes(x) ? word : keep_sign && x.negative ? fp8::SignMask(f) : 0;
 }
 
 /// One product rounded to spec.acc, with spec.flush.
@@ -109,10 +114,10 @@ FP8_HD constexpr uint64_t TreeGroup(const AccumSpec& spec, const Unpacked* a, co
   uint64_t words[4] = {};
   for (int i = 0; i < n; ++i) {
     Unpacked x = a[i], y = b[i];
-    // Subnormal operands count as +0.
-    if (spec.flush && x.cls == Class::kFinite && x.significand >> x.fraction_bits == 0)
+    // Subnormal operands count as +0, and so does -0.
+    if (spec.flush && Flushes(x))
       x = {.cls = Class::kZero, .exponent = x.exponent, .fraction_bits = x.fraction_bits};
-    if (spec.flush && y.cls == Class::kFinite && y.significand >> y.fraction_bits == 0)
+    if (spec.flush && Flushes(y))
       y = {.cls = Class::kZero, .exponent = y.exponent, .fraction_bits = y.fraction_bits};
     const Term term = Product(x, y, first + i);
     words[i] = RoundedProduct(spec, x, y, term);
