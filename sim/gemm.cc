@@ -70,11 +70,8 @@ void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed) 
   if (!(codes.format == spec.b)) {
     throw std::invalid_argument("PackedB: b is not in the machine's format");
   }
-  if (spec.block != 0) {
-    throw std::invalid_argument("PackedB: block-scaled machines have no matrix product here");
-  }
-  if (fp8::StorageBits(spec.acc) > 32) {
-    throw std::invalid_argument("PackedB: machines with FP64 words have no matrix product here");
+  if (!HasMatrixProduct(spec)) {
+    throw std::invalid_argument("PackedB: block scales and FP64 words are not modelled");
   }
   Impl& b = *impl_;
   b.spec = spec;

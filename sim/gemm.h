@@ -3,8 +3,8 @@
 //
 // Three paths give the same bits: the integers of sim/accum.h (every machine), and lanes for the
 // machines whose groups chain into FP32 registers (Flow::kChained). FP16 accumulators and the other
-// flows run on the integers; see LanePathName. Machines with block scales or FP64 words are not
-// modelled here: they have sim/accum.h only.
+// flows run on the integers; see LanePathName. Machines with block scales or FP64 words have
+// sim/accum.h only: HasMatrixProduct.
 #ifndef LOSTBITS_SIM_GEMM_H_
 #define LOSTBITS_SIM_GEMM_H_
 
@@ -16,6 +16,11 @@
 #include "sim/view.h"
 
 namespace lostbits::sim {
+
+/// Whether a machine's matrix products are modelled: no block scales, words of at most 32 bits.
+constexpr bool HasMatrixProduct(const AccumSpec& spec) {
+  return spec.block == 0 && fp8::StorageBits(spec.acc) <= 32;
+}
 
 /// A borrowed matrix of codes. An element takes 1, 2 or 4 bytes: the format's storage bits rounded
 /// up to a power of two (FP4 and FP6 one byte each, TF32 four). stride counts elements.

@@ -44,9 +44,8 @@ void CheckRecipe(const GemmRecipe& r) {
   Require(r.output == fp8::kFP32 || SixteenBits(r.output), "output must be FP32, BF16 or FP16");
   const bool block_a = r.scale_a == GemmScaling::kBlock128;
   const bool block_b = r.scale_b == GemmScaling::kBlock128;
-  Require(r.unit.block == 0, "block-scaled machines are not modelled in matrix products");
-  Require(fp8::StorageBits(r.unit.acc) <= 32,
-          "machines with FP64 words are not modelled in matrix products");
+  Require(HasMatrixProduct(r.unit),
+          "matrix products with block scales or FP64 words are not modelled");
   if (r.unit.acc == fp8::kFP16) {
     Require(r.promote_every == 0 && r.split_k == 1 && r.scale_a == GemmScaling::kNone &&
                 r.scale_b == GemmScaling::kNone && r.output == fp8::kFP16,

@@ -16,6 +16,7 @@ void AddDot(CLI::App& app, GlobalOptions& global);
 void AddVerify(CLI::App& app, GlobalOptions& global);
 void AddGemm(CLI::App& app, GlobalOptions& global);
 void AddAttention(CLI::App& app, GlobalOptions& global);
+void AddCompare(CLI::App& app, GlobalOptions& global);
 void AddNeedle(CLI::App& app, GlobalOptions& global);
 
 /// --json, --seed and --threads, in a command's own --help.

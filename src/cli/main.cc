@@ -25,6 +25,7 @@ constexpr char kOverview[] =
   lostbits machines [MACHINE]        matrix units and the evidence for each
   lostbits dot --machine M           dot products in hex, one a line
   lostbits gemm A B --machine M      a matrix product and its error
+  lostbits compare A B               two machines on the same inputs, and why they part
   lostbits attention Q K V           FP8 attention and its error
   lostbits needle                    the main job: long-context retrieval and error
   lostbits verify DIR                replays recorded hardware outputs
@@ -75,6 +76,7 @@ int Run(int argc, char** argv) {
   AddDot(app, global);
   AddVerify(app, global);
   AddGemm(app, global);
+  AddCompare(app, global);
   AddAttention(app, global);
   AddNeedle(app, global);
   app.require_subcommand(0, 1);

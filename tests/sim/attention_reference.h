@@ -133,7 +133,8 @@ class AttentionReference {
         continue;
       }
       const auto k = Codes(p_.k, KvOffset(x.b, key, x.hk), s_.dim);
-      float score = F(fp8::BitCast<float>(sim::DotChain(r_.qk, q.data(), k.data(), s_.dim, 0)));
+      float score = F(fp8::BitCast<float>(
+          static_cast<uint32_t>(sim::DotChain(r_.qk, q.data(), k.data(), s_.dim, 0))));
       if (r_.softcap > 0) {
         const float scale =
             Mul(r_.softmax_scale / r_.softcap,
@@ -183,8 +184,8 @@ class AttentionReference {
       v.resize(static_cast<size_t>(r_.block_n));
       float& o = x->o[static_cast<size_t>(c)];
       const bool per_tile = r_.accumulation == sim::PvAccumulation::kPerTile;
-      const auto tile = fp8::BitCast<float>(
-          sim::DotChain(r_.pv, p.data(), v.data(), r_.block_n, per_tile ? 0 : Bits(o)));
+      const auto tile = fp8::BitCast<float>(static_cast<uint32_t>(
+          sim::DotChain(r_.pv, p.data(), v.data(), r_.block_n, per_tile ? 0 : Bits(o))));
       // The delayed rescale of r_.fma.rescale_add: the factor waits for the next product.
       const bool joined = per_tile && r_.fma.rescale_add;
       o = joined ? F(std::fma(F(o), x->pending, tile)) : per_tile ? Add(o, tile) : tile;

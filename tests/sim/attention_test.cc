@@ -293,7 +293,8 @@ TEST(LostProductsTest, OneTileByValue) {
       a.push_back(fp8::Unpack(fp8::kE4M3FN, p.q[static_cast<size_t>(c)]));
       b.push_back(fp8::Unpack(fp8::kE4M3FN, p.k[static_cast<size_t>(key * 64 + c)]));
     }
-    score.push_back(fp8::BitCast<float>(sim::DotChain(recipe.qk, a.data(), b.data(), 64, 0)));
+    score.push_back(fp8::BitCast<float>(
+        static_cast<uint32_t>(sim::DotChain(recipe.qk, a.data(), b.data(), 64, 0))));
   }
   const double max = *std::max_element(score.begin(), score.end());
   const auto exponent = [](double x) { return std::max(std::ilogb(x), -6); };  // E4M3's subnormals

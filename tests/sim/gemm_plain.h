@@ -77,7 +77,9 @@ inline uint32_t PlainGemm(const sim::GemmRecipe& recipe, const sim::GemmInputs& 
     b.push_back(fp8::Unpack(unit.b, in.b_transposed ? in.b(j, p) : in.b(p, j)));
   }
   const auto value = [](uint32_t w) { return fp8::BitCast<float>(w); };
-  const auto add = [](uint32_t x, uint32_t y) { return sim::AddNearestEven(fp8::kFP32, x, y); };
+  const auto add = [](uint32_t x, uint32_t y) {
+    return static_cast<uint32_t>(sim::AddNearestEven(fp8::kFP32, x, y));
+  };
   const bool block_a = recipe.scale_a == sim::GemmScaling::kBlock128;
   const bool block_b = recipe.scale_b == sim::GemmScaling::kBlock128;
 
@@ -92,7 +94,8 @@ inline uint32_t PlainGemm(const sim::GemmRecipe& recipe, const sim::GemmInputs& 
     const int64_t p = n * unit.k;
     const int here = static_cast<int>(std::min<int64_t>(unit.k, k - p));
     uint32_t& chain = recipe.promote_every == 0 ? sum : partial;
-    chain = sim::DotInstruction(unit, a.data() + p, b.data() + p, here, chain);
+    chain =
+        static_cast<uint32_t>(sim::DotInstruction(unit, a.data() + p, b.data() + p, here, chain));
     const bool last = n + 1 == instructions;
     if (recipe.promote_every != 0 && ((n + 1) % per_interval == 0 || last)) {
       if (block_a || block_b) {

@@ -72,7 +72,7 @@ TEST(GemmRecipe, EqualsThePlainLoopForEveryCombination) {
               scale_a == GemmScaling::kPerTensor || scale_b == GemmScaling::kPerTensor;
           if (recipe.split_k == 1 && !tensor && r.OneIn(2)) {
             for (int64_t i = 0; i < x.m * x.n; ++i)
-              x.c.push_back(test::AddendWord(r, recipe.unit.acc, 0));
+              x.c.push_back(static_cast<uint32_t>(test::AddendWord(r, recipe.unit.acc, 0)));
           }
           ASSERT_TRUE(EqualsPlain(recipe, x, RunGemm(recipe, x, 1, r.OneIn(2)))) << name;
           ++runs;

@@ -71,6 +71,11 @@ struct MatrixCase {
   int64_t k() const { return static_cast<int64_t>(a.empty() ? 0 : a[0].size()); }
 };
 
+/// The codes of a format of at most 32 bits.
+inline std::vector<uint32_t> Narrow(const std::vector<uint64_t>& codes) {
+  return {codes.begin(), codes.end()};
+}
+
 /// Rows, columns and accumulators of one pattern; row i and column i come from one dot product, so
 /// what the pattern says about pairs holds at (i, i).
 inline MatrixCase DrawMatrix(Random& r, const sim::AccumSpec& spec, int m, int n, int k,
@@ -79,12 +84,12 @@ inline MatrixCase DrawMatrix(Random& r, const sim::AccumSpec& spec, int m, int n
   out.what = Name(pattern);
   for (int i = 0; i < std::max(m, n); ++i) {
     DotCase dot = GenerateDot(r, spec.a, spec.b, spec.acc, k, pattern);
-    if (i < m) out.a.push_back(dot.a);
-    if (i < n) out.b.push_back(dot.b);
+    if (i < m) out.a.push_back(Narrow(dot.a));
+    if (i < n) out.b.push_back(Narrow(dot.b));
   }
   for (int i = 0; i < m * n; ++i) {
     const DotCase dot = GenerateDot(r, spec.a, spec.b, spec.acc, 1, pattern);
-    out.c.push_back(dot.c);
+    out.c.push_back(static_cast<uint32_t>(dot.c));
   }
   return out;
 }
@@ -98,7 +103,7 @@ inline std::vector<uint32_t> ExpectedProduct(const sim::AccumSpec& spec, const M
   for (size_t i = 0; i < a.size(); ++i) {
     for (size_t j = 0; j < b.size(); ++j) {
       uint32_t& word = out[i * b.size() + j];
-      word = sim::DotChain(spec, a[i].data(), b[j].data(), x.k(), word);
+      word = static_cast<uint32_t>(sim::DotChain(spec, a[i].data(), b[j].data(), x.k(), word));
     }
   }
   return out;

@@ -15,6 +15,7 @@ TEST(LanesExhaustive, EveryPairOfCodesBesideAddends) {
   test::Random r(50);
   sim::PackedB packed;
   for (const sim::ArchRow& row : sim::kArchTable) {
+    if (!sim::HasMatrixProduct(row.spec)) continue;
     if (fp8::StorageBits(row.spec.a) != 8 || row.spec.acc != fp8::kFP32) continue;
     MatrixCase x;
     x.what = "all pairs";
@@ -25,7 +26,9 @@ TEST(LanesExhaustive, EveryPairOfCodesBesideAddends) {
     for (int repeat = 0; repeat < 4; ++repeat) {
       x.c.clear();
       for (int i = 0; i < 65536; ++i) {
-        x.c.push_back(repeat == 0 ? 0 : test::AddendWord(r, row.spec.acc, r.Between(-32, 32)));
+        x.c.push_back(repeat == 0 ? 0
+                                  : static_cast<uint32_t>(
+                                        test::AddendWord(r, row.spec.acc, r.Between(-32, 32))));
       }
       const std::vector<uint32_t> want = ExpectedProduct(row.spec, x);
       for (int64_t target : test::Targets()) {
@@ -40,6 +43,7 @@ TEST(LanesExhaustive, ManyMatricesOfEveryPattern) {
   test::Random r(51);
   sim::PackedB packed;
   for (const sim::ArchRow& row : sim::kArchTable) {
+    if (!sim::HasMatrixProduct(row.spec)) continue;
     if (std::string("integer") == sim::LanePathName(row.spec)) continue;
     for (int p = 0; p < test::kPatternCount; ++p) {
       for (int repeat = 0; repeat < 100; ++repeat) {

@@ -36,7 +36,7 @@ TEST(VectorsGolden, EveryPublishedRowMatches) {
                     << "' | lostbits dot --machine " << test::Name(*set.machine);
     }
     // Every row of the table that a set rests on must be one that claims it.
-    EXPECT_EQ(set.machine->evidence, sim::Evidence::kHardware) << set.Name();
+    EXPECT_EQ(set.machine->evidence.level, sim::EvidenceLevel::kHardware) << set.Name();
   }
   std::printf("%zu folders, %zu sets, %lld rows\n", folders.size(), sets.size(),
               static_cast<long long>(rows));

@@ -1,0 +1,207 @@
+#include "sim/compare.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+
+#include "fp8/codec.h"
+#include "sim/accum.h"
+#include "sim/error.h"
+
+namespace lostbits::sim {
+namespace {
+
+bool AlignsToOneExponent(Flow flow) {
+  return flow == Flow::kChained || flow == Flow::kInterleavedLateC;
+}
+
+bool SameFeature(const GemmRecipe& x, const GemmRecipe& y, Feature feature) {
+  const AccumSpec &u = x.unit, &v = y.unit;
+  switch (feature) {
+    case Feature::kOperands: return u.a == v.a && u.b == v.b;
+    case Feature::kOrder:
+      return u.flow == v.flow && u.flush == v.flush && u.sum_bits == v.sum_bits &&
+             u.final_bits == v.final_bits;
+    case Feature::kGroup: return u.group == v.group && u.k == v.k;
+    case Feature::kFraction: return u.fraction_bits == v.fraction_bits;
+    case Feature::kResult: return u.acc == v.acc && u.out == v.out && u.rounding == v.rounding;
+    case Feature::kClamp: return u.e_zero == v.e_zero;
+    case Feature::kUnderflow: return u.signed_underflow == v.signed_underflow;
+    case Feature::kPromotion: return x.promote_every * u.k == y.promote_every * v.k;
+    case Feature::kSplitK: return x.split_k == y.split_k && x.partial == y.partial;
+    case Feature::kOutput: return x.output == y.output;
+  }
+  return true;
+}
+
+/// Whether the recipe is one that Gemm runs.
+bool IsMachine(const AccumSpec& s) {
+  if (s.group <= 0 || s.k % s.group != 0 || s.k > kMaxInstructionK) return false;
+  if (s.flow == Flow::kInterleavedLateC) return s.k == 2 * s.group;
+  if (s.flow == Flow::kTree) return s.group == 2 || s.group == 4;
+  return true;
+}
+
+/// The value of an output word.
+double ValueOf(fp8::Format f, uint32_t word) { return fp8::Decode(f, word); }
+
+struct Outputs {
+  fp8::Format format;
+  std::vector<uint32_t> words;
+
+  bool Equal(const Outputs& other, size_t i) const {
+    if (format == other.format) return words[i] == other.words[i];
+    const double x = ValueOf(format, words[i]), y = ValueOf(other.format, other.words[i]);
+    return x == y || (std::isnan(x) && std::isnan(y));
+  }
+};
+
+Outputs Run(const GemmRecipe& recipe, const ComparedKernel& a, const ComparedKernel& b,
+            int threads) {
+  const bool formats_of_a = recipe.unit.a == a.recipe.unit.a && recipe.unit.b == a.recipe.unit.b;
+  const GemmInputs& in = formats_of_a ? a.in : b.in;
+  const int64_t m = in.a.rows, n = in.b_transposed ? in.b.rows : in.b.cols;
+  Outputs out{recipe.output, std::vector<uint32_t>(static_cast<size_t>(m * n))};
+  Gemm(recipe, in, MatrixView<uint32_t>(out.words.data(), m, n), threads);
+  return out;
+}
+
+CodeView FirstProducts(const CodeView& view, bool along_rows, int64_t line, int64_t k) {
+  return along_rows ? view.Rows(0, k).Cols(line, 1) : view.Rows(line, 1).Cols(0, k);
+}
+
+}  // namespace
+
+std::vector<Feature> DifferingFeatures(const GemmRecipe& x, const GemmRecipe& y) {
+  std::vector<Feature> found;
+  for (int i = 0; i <= static_cast<int>(Feature::kOutput); ++i) {
+    const auto feature = static_cast<Feature>(i);
+    if (!SameFeature(x, y, feature)) found.push_back(feature);
+  }
+  return found;
+}
+
+std::optional<GemmRecipe> WithFeature(const GemmRecipe& to, const GemmRecipe& from,
+                                      Feature feature) {
+  GemmRecipe r = to;
+  AccumSpec& s = r.unit;
+  const AccumSpec& f = from.unit;
+  int interval = to.promote_every * to.unit.k;  // in products
+  switch (feature) {
+    case Feature::kOperands:
+      s.a = f.a;
+      s.b = f.b;
+      break;
+    case Feature::kOrder:
+      s.flow = f.flow;
+      s.flush = f.flush;
+      s.sum_bits = f.sum_bits;
+      s.final_bits = f.final_bits;
+      if (AlignsToOneExponent(to.unit.flow) != AlignsToOneExponent(f.flow)) {
+        s.fraction_bits = f.fraction_bits;
+        s.e_zero = f.e_zero;
+      }
+      break;
+    case Feature::kGroup:
+      s.group = f.group;
+      s.k = f.k;
+      break;
+    case Feature::kFraction: s.fraction_bits = f.fraction_bits; break;
+    case Feature::kResult:
+      s.acc = f.acc;
+      s.out = f.out;
+      s.rounding = f.rounding;
+      if (to.unit.acc != f.acc) r.output = from.output;
+      break;
+    case Feature::kClamp: s.e_zero = f.e_zero; break;
+    case Feature::kUnderflow: s.signed_underflow = f.signed_underflow; break;
+    case Feature::kPromotion: interval = from.promote_every * f.k; break;
+    case Feature::kSplitK:
+      r.split_k = from.split_k;
+      r.partial = from.partial;
+      break;
+    case Feature::kOutput: r.output = from.output; break;
+  }
+  if (!IsMachine(s) || interval % s.k != 0) return std::nullopt;
+  r.promote_every = interval / s.k;
+  // FP16 accumulators know no promotion, split or other output (sim/gemm_recipe.h).
+  const bool fp16 = s.acc == fp8::kFP16;
+  if (fp16 && (r.promote_every != 0 || r.split_k != 1 || r.output != fp8::kFP16))
+    return std::nullopt;
+  return r;
+}
+
+KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b, bool attribute,
+                                MatrixView<uint32_t> a_words, MatrixView<uint32_t> b_words,
+                                int threads) {
+  const Outputs x = Run(a.recipe, a, a, threads), y = Run(b.recipe, b, b, threads);
+  if (x.words.size() != y.words.size())
+    throw std::invalid_argument("CompareKernels: outputs of " + std::to_string(x.words.size()) +
+                                " and " + std::to_string(y.words.size()) + " elements");
+  const int64_t m = a_words.rows, n = a_words.cols;
+  const fp8::Format coarse = x.format.mantissa_bits < y.format.mantissa_bits ? x.format : y.format;
+  KernelComparison c;
+  c.outputs = m * n;
+  std::vector<size_t> different;
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      const auto at = static_cast<size_t>(i * n + j);
+      a_words(i, j) = x.words[at];
+      b_words(i, j) = y.words[at];
+      if (x.Equal(y, at)) continue;
+      if (different.empty()) {
+        c.row = i;
+        c.col = j;
+      }
+      different.push_back(at);
+      const double u = ValueOf(x.format, x.words[at]), v = ValueOf(y.format, y.words[at]);
+      if (!std::isfinite(u) || !std::isfinite(v)) {
+        ++c.specials;
+        continue;
+      }
+      const double ulp = std::abs(u - v) / Ulp(coarse, v);
+      if (c.worst_row < 0 || ulp > c.max_ulp) {
+        c.max_ulp = ulp;
+        c.worst_row = i;
+        c.worst_col = j;
+      }
+    }
+  }
+  c.different = static_cast<int64_t>(different.size());
+  if (!attribute) return c;
+
+  // Of the outputs that differ, those of `from` that become `to`'s by one feature.
+  const auto becomes = [&](const GemmRecipe& from, const GemmRecipe& to, const Outputs& wanted,
+                           Feature feature) -> std::optional<int64_t> {
+    const std::optional<GemmRecipe> moved = WithFeature(from, to, feature);
+    if (!moved) return std::nullopt;
+    const Outputs got = Run(*moved, a, b, threads);
+    return std::count_if(different.begin(), different.end(),
+                         [&](size_t i) { return got.Equal(wanted, i); });
+  };
+  for (const Feature feature : DifferingFeatures(a.recipe, b.recipe)) {
+    c.features.push_back({feature, becomes(a.recipe, b.recipe, y, feature),
+                          becomes(b.recipe, a.recipe, x, feature)});
+  }
+  return c;
+}
+
+int64_t FirstDifference(const ComparedKernel& a, const ComparedKernel& b, int64_t row,
+                        int64_t col) {
+  const int64_t length = a.in.a.cols;
+  const int64_t step = std::lcm(a.recipe.unit.k, b.recipe.unit.k);
+  const auto run = [&](const ComparedKernel& kernel, int64_t k) {
+    ComparedKernel one = kernel;
+    one.in.a = FirstProducts(kernel.in.a, false, row, k);
+    one.in.b = FirstProducts(kernel.in.b, !kernel.in.b_transposed, col, k);
+    return Run(one.recipe, one, one, 1);
+  };
+  for (int64_t k = std::min(step, length); k > 0; k = std::min(k + step, length)) {
+    if (!run(a, k).Equal(run(b, k), 0)) return k;
+    if (k == length) break;
+  }
+  return 0;
+}
+
+}  // namespace lostbits::sim

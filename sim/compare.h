@@ -1,0 +1,77 @@
+// Two kernels on the same inputs: where their results part, by how much, and which of the features
+// in which they differ is to blame.
+//
+// Blame is measured, not guessed: each feature is moved alone from one recipe to the other, and the
+// outputs are computed again.
+#ifndef LOSTBITS_SIM_COMPARE_H_
+#define LOSTBITS_SIM_COMPARE_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "sim/gemm_recipe.h"
+
+namespace lostbits::sim {
+
+/// A part of a GEMM recipe that decides bits by itself.
+enum class Feature : uint8_t {
+  kOperands,   ///< formats of a and b
+  kOrder,      ///< flow, and what only that flow has: flush, sum_bits, final_bits; with it F and
+               ///< e_zero, if only one of the two flows aligns to a common exponent
+  kGroup,      ///< group and k
+  kFraction,   ///< fraction_bits
+  kResult,     ///< acc, out and rounding of a group's result; the output format with acc
+  kClamp,      ///< e_zero
+  kUnderflow,  ///< signed_underflow
+  kPromotion,  ///< promote_every
+  kSplitK,     ///< split_k and partial
+  kOutput,     ///< output format
+};
+
+/// The features in which two recipes differ, in the order of the enum.
+std::vector<Feature> DifferingFeatures(const GemmRecipe& x, const GemmRecipe& y);
+
+/// `to` with one feature of `from`. A promotion interval keeps its length in products where k
+/// changes. nullopt if that makes no machine: k no multiple of the group, an emulated FP8
+/// instruction of other than two groups, an interval that is no whole number of instructions.
+std::optional<GemmRecipe> WithFeature(const GemmRecipe& to, const GemmRecipe& from,
+                                      Feature feature);
+
+/// What moving one feature does.
+struct Attribution {
+  Feature feature;
+  /// Of the outputs that differ: how many of A's become B's once A has this feature of B, and the
+  /// other way round. nullopt where that makes no machine.
+  std::optional<int64_t> a_becomes_b, b_becomes_a;
+};
+
+struct KernelComparison {
+  int64_t outputs = 0;
+  int64_t different = 0;  ///< words differ; of different formats: values differ (NaN equals NaN)
+  int64_t specials = 0;   ///< of them, those where either is NaN or Inf; not in max_ulp
+  double max_ulp = 0;     ///< of the output format with fewer mantissa bits
+  int64_t row = -1, col = -1;              ///< the first that differs, in row order
+  int64_t worst_row = -1, worst_col = -1;  ///< the first with max_ulp
+  std::vector<Attribution> features;
+};
+
+/// One kernel, with its inputs in its own formats, and what it gives.
+struct ComparedKernel {
+  GemmRecipe recipe;
+  GemmInputs in;  ///< no c, no scales
+};
+
+/// Runs both and, if `attribute`, every feature's move. a_words and b_words (M x N) receive the
+/// outputs. Throws as Gemm does, and if the shapes of the two differ.
+KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b, bool attribute,
+                                MatrixView<uint32_t> a_words, MatrixView<uint32_t> b_words,
+                                int threads);
+
+/// The smallest number of products, in steps of both kernels' instructions, after which output
+/// [row, col] of the two differs; 0 if it never does. Costs K^2 / step multiply-adds.
+int64_t FirstDifference(const ComparedKernel& a, const ComparedKernel& b, int64_t row, int64_t col);
+
+}  // namespace lostbits::sim
+
+#endif  // LOSTBITS_SIM_COMPARE_H_
