@@ -44,7 +44,7 @@ FORMATS = {
     "e2m3": Format(2, 3, 1, "finite"), "e2m1": Format(2, 1, 1, "finite"),
     "ue8m0": Format(8, 0, 127, "scale"), "ue4m3": Format(4, 3, 7, "nan_only")}
 
-KINDS = ("raw", "finite", "cancel", "wide", "tiny", "overflow", "huge", "zeros")
+KINDS = ("raw", "finite", "cancel", "wide", "tiny", "overflow", "huge", "zeros", "specials")
 
 
 @dataclass
@@ -81,6 +81,21 @@ def finite(f, codes):
     if f.specials == "fnuz":
         sign = np.where(magnitude == 0, 0, sign)
     return (sign + (magnitude << f.pad) + low).astype(np.uint64)
+
+
+def special(rng, f, shape):
+    """Inf or NaN where the format has them, else its largest number."""
+    magnitude_bits = f.exponent_bits + f.mantissa_bits
+    ones = np.full(shape, (1 << magnitude_bits) - 1, dtype=np.uint64)
+    if f.specials == "ieee":
+        payload = rng.integers(0, 1 << f.mantissa_bits, shape, dtype=np.uint64)
+        ones = (ones >> f.mantissa_bits << f.mantissa_bits) + payload * (rng.random(shape) < 0.3)
+    sign = rng.integers(0, 2, shape, dtype=np.uint64)
+    if f.specials == "fnuz":
+        ones, sign = np.zeros_like(ones), np.ones_like(sign)
+    if f.specials == "scale":
+        return ones
+    return (ones + (sign << magnitude_bits)).astype(np.uint64) << np.uint64(f.pad)
 
 
 def near(rng, f, exponent):
@@ -187,6 +202,16 @@ def generate(rng, k, a_format, b_format, acc, scale, block, n):
     which = rng.random((n, k)) < 0.5
     a = np.where(some & which, finite(a_format, sign << np.uint64(a_format.bits - 1)), a)
     b = np.where(some & ~which, finite(b_format, sign << np.uint64(b_format.bits - 1)), b)
+
+    # One to three operands in a row that are Inf or NaN; c is one in a third of the rows.
+    chosen = is_kind["specials"][:, None] & (rng.random((n, k)) < rng.choice([1, 3], (n, 1)) / k)
+    a = np.where(chosen & which, special(rng, a_format, (n, k)), a)
+    b = np.where(chosen & ~which, special(rng, b_format, (n, k)), b)
+    b = np.where(chosen & which & (rng.random((n, k)) < 0.2), 0, b)
+    c = np.where(is_kind["specials"] & (rng.random(n) < 0.33), special(rng, acc, n), c)
+    if scale:
+        rare = is_kind["specials"][:, None] & (rng.random((n, blocks)) < 0.2)
+        scale_a = np.where(rare, special(rng, scale, (n, blocks)), scale_a)
 
     # Uniform codes last, so that nothing above tidies them.
     def put(f, codes):

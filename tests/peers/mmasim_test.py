@@ -5,7 +5,6 @@ usage: mmasim_test.py LOSTBITS [--cases N] [--seed N] [--only PATTERN]
 A difference that differences.json does not list is a failure, and so is a listed one that no longer
 occurs. Without mmasim the test is skipped, with the reason.
 """
-import fnmatch
 import os
 import re
 import sys
@@ -13,10 +12,13 @@ import time
 import types
 from dataclasses import dataclass
 
-import peers
+import optional
+
+optional.need("mmasim", "2.1.1")
+
+import peers  # noqa: E402
 
 OPTIONS = peers.arguments(__doc__.splitlines()[0])
-peers.need("mmasim", "2.1.1")
 
 # One core, and a fixed order of work. ninja lies beside the interpreter in a virtual environment.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -179,7 +181,7 @@ def main():
         theirs = their_words(instruction, batch)
         seconds += time.perf_counter() - started
         products += batch.a.size
-        ours = peers.dot(OPTIONS.program, instruction.machine, batch)
+        ours = peers.dot(OPTIONS, instruction.machine, batch)
         comparison.add(instruction.machine, instruction.spelling, acc, batch, ours, theirs)
     if skipped:
         print(f"mmasim could not build its fma ({NO_FMA}); not compared: {', '.join(skipped)}")
