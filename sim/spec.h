@@ -2,116 +2,70 @@
 //
 // The same functions as sim/accum.h, written with numbers instead of bits, so that each line can be
 // held against a paper. Slow on purpose; a test proves the two equal. Nothing here is shared with
-// accum.h but the table's types.
+// accum.h but the table's types. Numbers and codes: sim/spec_value.h. Machines that do not align
+// everything at once: sim/spec_amd.h.
 //
 // Every double below is exact, so no rounding hides in the arithmetic itself:
-//   - operands have at most 24 significant bits, so a product has at most 48;
+//   - operands have at most 24 significant bits, so a product has at most 48; where there are block
+//     scales, all four factors have 4 or fewer;
 //   - a term on the group's grid is an integer below 2^(F+2), at most 65 of them, F <= 35, so every
 //     partial sum is an integer below 2^44 (a double holds 2^53);
+//   - a block of 16 products of FP4 is a multiple of 1/4 below 1024;
 //   - everything else is a multiplication by a power of two, with exponents within +-700.
+// FP64 has no grid: sim/spec_amd.h, ExactGroup.
 #ifndef LOSTBITS_SIM_SPEC_H_
 #define LOSTBITS_SIM_SPEC_H_
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <limits>
 #include <vector>
 
-#include "fp8/format.h"
-#include "sim/arch.h"
+#include "sim/spec_amd.h"
+#include "sim/spec_value.h"
 
 namespace lostbits::sim::spec {
 
-/// The number a code stands for. NaN and Inf are the double's own.
-inline double Value(fp8::Format f, uint64_t code) {
-  const uint64_t field_count = uint64_t{1} << f.exponent_bits;
-  const uint64_t mantissa_count = uint64_t{1} << f.mantissa_bits;
-  const uint64_t bits = code >> f.pad;
-  const uint64_t mantissa = bits % mantissa_count;
-  const uint64_t field = bits / mantissa_count % field_count;
-  const bool negative = fp8::IsSigned(f) && bits / mantissa_count / field_count % 2 == 1;
-
-  const double nan = std::numeric_limits<double>::quiet_NaN();
-  const bool last_field = field == field_count - 1;
-  switch (f.specials) {
-    case fp8::Specials::kIeee:
-      if (last_field && mantissa != 0) return nan;
-      if (last_field) return negative ? -HUGE_VAL : HUGE_VAL;
-      break;
-    case fp8::Specials::kNanOnly:
-      if (last_field && mantissa == mantissa_count - 1) return nan;
-      break;
-    case fp8::Specials::kFnuz:
-      if (negative && field == 0 && mantissa == 0) return nan;
-      break;
-    case fp8::Specials::kScale:
-      return last_field ? nan : std::ldexp(1.0, static_cast<int>(field) - f.bias);
-    case fp8::Specials::kFinite: break;
-  }
-  const double fraction = static_cast<double>(mantissa) / static_cast<double>(mantissa_count);
-  const double magnitude = field == 0 ? std::ldexp(fraction, 1 - f.bias)
-                                      : std::ldexp(1 + fraction, static_cast<int>(field) - f.bias);
-  return negative ? -magnitude : magnitude;
+/// What both scales of a product add to its exponent.
+inline int ScaleExponent(const AccumSpec& spec, const Product& p) {
+  if (spec.block == 0) return 0;
+  return Exponent(spec.scale, p.scale_a) + Exponent(spec.scale, p.scale_b);
 }
 
-/// The exponent that the unit sees: floor(log2 |x|), but never below the format's smallest normal.
-/// x is finite and not zero.
-inline int Exponent(fp8::Format f, double x) { return std::max(std::ilogb(x), 1 - f.bias); }
-
-/// x rounded to the precision and the range of `f`, an IEEE-style format; beyond the range it is
-/// Inf under every rounding. Zero keeps the sign of x.
-inline double RoundTo(fp8::Format f, fp8::Rounding rounding, double x) {
-  if (x == 0 || !std::isfinite(x)) return x;
-  const int lsb = Exponent(f, x) - f.mantissa_bits;
-  const double scaled = std::ldexp(std::abs(x), -lsb);  // < 2^(mantissa_bits + 1)
-  double whole = std::trunc(scaled);
-  if (rounding == fp8::Rounding::kNearestEven) {
-    const double rest = scaled - whole;
-    const bool odd = std::fmod(whole, 2) == 1;
-    if (rest > 0.5 || (rest == 0.5 && odd)) whole += 1;
-  }
-  double magnitude = std::ldexp(whole, lsb);
-  const int beyond = (1 << f.exponent_bits) - 1 - f.bias;  // 2^beyond: the first that does not fit
-  if (magnitude >= std::ldexp(1.0, beyond)) magnitude = HUGE_VAL;
-  return std::copysign(magnitude, x);
-}
-
-/// The word of a number that `f`, an IEEE-style format without pad, holds exactly. The only NaN is
-/// the positive one with all mantissa bits set.
-inline uint32_t Word(fp8::Format f, double x) {
-  const uint32_t one_field = 1u << f.mantissa_bits;
-  const uint32_t infinity = ((1u << f.exponent_bits) - 1) * one_field;
-  if (std::isnan(x)) return infinity + (one_field - 1);
-  const uint32_t sign = std::signbit(x) ? infinity + one_field : 0;
-  if (std::isinf(x)) return sign + infinity;
-  if (x == 0) return sign;
-  const int exponent = Exponent(f, x);
-  // A significand in units of the last bit: its hidden bit, if there, makes the field one larger.
-  const double significand = std::ldexp(std::abs(x), f.mantissa_bits - exponent);
-  const uint32_t field = static_cast<uint32_t>(exponent - (1 - f.bias));
-  return sign + field * one_field + static_cast<uint32_t>(significand);
-}
-
-/// One addend of a group: its value and the exponent it is aligned by.
-struct Term {
-  double value;
-  int exponent;
-};
+/// Products that FP4 units with scales add exactly before anything is aligned.
+inline constexpr size_t kExactBlock = 16;
 
 /// One fused group: the sum of the products and of c, every term cut to the group's grid, rounded
 /// once. `operand_a` and `operand_b` are the formats whose exponents count.
-inline uint32_t Group(const AccumSpec& spec, fp8::Format operand_a, fp8::Format operand_b,
-                      const std::vector<double>& a, const std::vector<double>& b, uint32_t c_word) {
-  // Exact products. One in [2, 4) keeps the sum of its operands' exponents.
+inline uint64_t Group(const AccumSpec& spec, fp8::Format operand_a, fp8::Format operand_b,
+                      const std::vector<Product>& products, uint64_t c_word) {
   std::vector<Term> terms;
   double special = 0;  // the sum of what is not finite: NaN, Inf * 0 and Inf - Inf give NaN
-  for (size_t i = 0; i < a.size(); ++i) {
-    const double product = a[i] * b[i];
-    if (!std::isfinite(product)) {
-      special += product;
-    } else if (product != 0) {
-      terms.push_back({product, Exponent(operand_a, a[i]) + Exponent(operand_b, b[i])});
+  if (spec.flow == Flow::kBlockDot) {
+    // The size of a block's sum does not count, only its scales do; and a block that merely
+    // cancels to zero counts like any other.
+    for (size_t first = 0; first < products.size(); first += kExactBlock) {
+      const Product& scales = products[first];
+      const double scale = scales.scale_a * scales.scale_b;
+      double dot = 0;
+      bool all_zero = true;
+      for (size_t i = first; i < std::min(first + kExactBlock, products.size()); ++i) {
+        dot += products[i].a * products[i].b;
+        all_zero = all_zero && products[i].a * products[i].b == 0;
+      }
+      if (!std::isfinite(dot * scale)) {
+        special += dot * scale;
+      } else if (!all_zero && scale != 0) {
+        terms.push_back({dot * scale, ScaleExponent(spec, scales)});
+      }
+    }
+  } else {
+    // A product in [2, 4) keeps the sum of its operands' exponents.
+    for (const Product& p : products) {
+      const double value = p.a * p.b * p.scale_a * p.scale_b;
+      if (!std::isfinite(value)) {
+        special += value;
+      } else if (value != 0) {
+        const int exponent = Exponent(operand_a, p.a) + Exponent(operand_b, p.b);
+        terms.push_back({value, exponent + ScaleExponent(spec, p)});
+      }
     }
   }
   // c is aligned like a product.
@@ -126,57 +80,68 @@ inline uint32_t Group(const AccumSpec& spec, fp8::Format operand_a, fp8::Format 
   int e_max = spec.e_zero;
   for (const Term& t : terms) e_max = std::max(e_max, t.exponent);
 
-  double sum = 0;  // in units of the grid 2^(e_max - F); an empty or cancelled sum is +0
-  for (const Term& t : terms) sum += std::trunc(std::ldexp(t.value, spec.fraction_bits - e_max));
-
-  return Word(spec.acc,
-              RoundTo(spec.out, spec.rounding, std::ldexp(sum, e_max - spec.fraction_bits)));
+  double sum = 0;  // an empty or cancelled sum is +0
+  for (const Term& t : terms) sum += CutTo(e_max - spec.fraction_bits, t.value);
+  return Word(spec.acc, Rounded(spec, sum));
 }
 
-/// x + y, one ordinary addition to nearest even. The double sum is exact for FP16 (41 bits span its
-/// range). For FP32 it may round, but 53 >= 2 * 24 + 2 bits make a second rounding harmless: S. A.
-/// Figueroa, "When is double rounding innocuous?", SIGNUM Newsletter 30(3), 1995.
-inline uint32_t AddNearestEven(fp8::Format acc, uint32_t x, uint32_t y) {
-  return Word(acc, RoundTo(acc, fp8::Rounding::kNearestEven, Value(acc, x) + Value(acc, y)));
-}
+/// The codes of block scales: one of a and one of b every spec.block products.
+struct ScaleCodes {
+  const uint64_t* a = nullptr;
+  const uint64_t* b = nullptr;
+};
 
 /// One instruction: the products of n codes each of a and b, n <= spec.k, plus the word c. Products
 /// beyond n are zero; the groups they would fill still run.
-inline uint32_t Instruction(const AccumSpec& spec, const uint32_t* a, const uint32_t* b, int n,
-                            uint32_t c) {
-  std::vector<double> group_a, group_b;
-  const auto gather = [&](auto belongs) {
-    group_a.clear();
-    group_b.clear();
-    for (int i = 0; i < n; ++i) {
-      if (!belongs(i)) continue;
-      group_a.push_back(Value(spec.a, a[i]));
-      group_b.push_back(Value(spec.b, b[i]));
-    }
-  };
-  if (spec.flow == Flow::kChained) {
-    for (int first = 0; first < spec.k; first += spec.group) {
-      gather([&](int i) { return i >= first && i < first + spec.group; });
-      c = Group(spec, spec.a, spec.b, group_a, group_b, c);
-    }
-    return c;
+inline uint64_t Instruction(const AccumSpec& spec, const uint64_t* a, const uint64_t* b, int n,
+                            uint64_t c, ScaleCodes scales = {}) {
+  std::vector<Product> products(static_cast<size_t>(spec.k));
+  for (int i = 0; i < spec.k; ++i) {
+    Product& p = products[static_cast<size_t>(i)];
+    if (i < n) p.a = Value(spec.a, a[i]);
+    if (i < n) p.b = Value(spec.b, b[i]);
+    if (spec.block == 0) continue;
+    // The sign of a scale is ignored.
+    p.scale_a = std::abs(Value(spec.scale, scales.a[i / spec.block]));
+    p.scale_b = std::abs(Value(spec.scale, scales.b[i / spec.block]));
   }
-  // FP8 where it is emulated: every operand is converted to FP16, which is exact, and from then on
-  // has an FP16 number's exponent. Two FP16 instructions from zero, then c.
-  uint32_t sum = 0;
-  gather([](int i) { return i % 4 == 0 || i % 4 == 1; });
-  sum = Group(spec, fp8::kFP16, fp8::kFP16, group_a, group_b, sum);
-  gather([](int i) { return i % 4 == 2 || i % 4 == 3; });
-  sum = Group(spec, fp8::kFP16, fp8::kFP16, group_a, group_b, sum);
-  return AddNearestEven(spec.acc, sum, c);
+  if (spec.flow == Flow::kInterleavedLateC) {
+    // FP8 where it is emulated: every operand is converted to FP16, which is exact, and from then
+    // on has an FP16 number's exponent. Two FP16 instructions from zero, then c.
+    std::vector<Product> early, late;
+    for (size_t i = 0; i < products.size(); ++i)
+      (i % 4 == 0 || i % 4 == 1 ? early : late).push_back(products[i]);
+    uint64_t sum = Group(spec, fp8::kFP16, fp8::kFP16, early, 0);
+    sum = Group(spec, fp8::kFP16, fp8::kFP16, late, sum);
+    return AddNearestEven(spec.acc, sum, c);
+  }
+  if (spec.flow == Flow::kTree && spec.flush)
+    c = Word(spec.acc, FlushedInput(spec.acc, Value(spec.acc, c)));
+  for (int first = 0; first < spec.k; first += spec.group) {
+    const auto begin = products.begin() + first;
+    const std::vector<Product> group(begin, begin + spec.group);
+    switch (spec.flow) {
+      case Flow::kExact: c = ExactGroup(spec, group, c); break;
+      case Flow::kTree: c = TreeGroup(spec, group, c); break;
+      case Flow::kLateFloor:
+      case Flow::kLateFloorPairs: c = LateFloorGroup(spec, group, c); break;
+      case Flow::kChained:
+      case Flow::kInterleavedLateC:
+      case Flow::kBlockDot: c = Group(spec, spec.a, spec.b, group, c); break;
+    }
+  }
+  return c;
 }
 
 /// A dot product of n codes: instructions over increasing k, each result the next one's c.
-inline uint32_t Chain(const AccumSpec& spec, const uint32_t* a, const uint32_t* b, int64_t n,
-                      uint32_t c) {
+inline uint64_t Chain(const AccumSpec& spec, const uint64_t* a, const uint64_t* b, int64_t n,
+                      uint64_t c, ScaleCodes scales = {}) {
   for (int64_t first = 0; first < n; first += spec.k) {
     const int count = static_cast<int>(std::min<int64_t>(spec.k, n - first));
-    c = Instruction(spec, a + first, b + first, count, c);
+    c = Instruction(spec, a + first, b + first, count, c, scales);
+    if (spec.block == 0) continue;
+    scales.a += spec.k / spec.block;
+    scales.b += spec.k / spec.block;
   }
   return c;
 }

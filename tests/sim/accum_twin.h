@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "sim/spec.h"
 #include "tests/support/generator.h"
@@ -29,14 +30,41 @@ struct TwinCount {
   }
 };
 
+/// A row's own spec, mostly; else the other side of one of its disputes, or a clamp one off.
+inline sim::AccumSpec DrawSpec(Random& r, const sim::ArchRow& row, std::string& what) {
+  const sim::AccumSpec& spec = row.spec;
+  if (!r.OneIn(3)) return spec;
+  int disputes = 0;
+  while (disputes < 3 && row.evidence.disputes[disputes].dispute != sim::Dispute::kNone) ++disputes;
+  const int draw = r.Between(-1, disputes - 1);
+  what = draw >= 0 ? row.evidence.disputes[draw].setting
+                   : "e_zero=" + std::to_string(spec.e_zero + (r.OneIn(2) ? -1 : 1));
+  return With(spec, what);
+}
+
 /// Case `index` of a row: mostly one whole instruction, also shorter ones and chains of several.
 inline void CompareTwin(const sim::ArchRow& row, uint64_t seed, uint64_t index, TwinCount& count) {
-  const sim::AccumSpec& spec = row.spec;
   Random r(seed, index);
-  const int n = r.OneIn(8) ? r.Between(0, 3 * spec.k) : spec.k;
-  const DotCase dot = GenerateDot(r, spec.a, spec.b, spec.acc, n);
-  const uint32_t word = DotCodes(spec, dot.a, dot.b, dot.c);
-  const uint32_t by_value = sim::spec::Chain(spec, dot.a.data(), dot.b.data(), n, dot.c);
+  std::string setting;
+  const sim::AccumSpec spec = DrawSpec(r, row, setting);
+  const int n = r.OneIn(8) ? r.Between(1, 3 * spec.k) : spec.k;
+  int scale = 0;  // what both block scales add to the exponents
+  std::vector<uint64_t> scale_a, scale_b;
+  if (spec.block != 0) {
+    const int smallest = fp8::MinExponent(spec.acc) - spec.acc.mantissa_bits;
+    const int totals[] = {0, fp8::MinExponent(spec.acc) + r.Between(-20, 6),
+                          smallest + r.Between(-16, 0), r.Between(100, 134), r.Between(-254, 254)};
+    scale = totals[r.Below(5)];
+    const int of_a = scale / 2 + r.Between(-8, 8);
+    const int blocks = (n + spec.k - 1) / spec.k * (spec.k / spec.block);
+    scale_a = GenerateScales(r, spec.scale, blocks, of_a);
+    scale_b = GenerateScales(r, spec.scale, blocks, scale - of_a);
+  }
+  const auto pattern = static_cast<Pattern>(r.Below(kPatternCount));
+  const DotCase dot = GenerateDot(r, spec.a, spec.b, spec.acc, n, pattern, scale);
+  const uint64_t word = DotCodes(spec, dot.a, dot.b, dot.c, scale_a, scale_b);
+  const uint64_t by_value = sim::spec::Chain(spec, dot.a.data(), dot.b.data(), n, dot.c,
+                                             {scale_a.data(), scale_b.data()});
 
   ++count.cases;
   const fp8::Unpacked u = fp8::Unpack(spec.acc, by_value);
@@ -49,10 +77,17 @@ inline void CompareTwin(const sim::ArchRow& row, uint64_t seed, uint64_t index, 
   ++count.unequal;
   if (!count.first.empty()) return;
   const int digits = fp8::StorageBits(spec.acc) / 4;
+  std::string line = DotLine(spec, dot.a, dot.b, dot.c);
+  if (spec.block != 0) {
+    for (const auto& scales : {scale_a, scale_b}) {
+      line += " ;";
+      for (uint64_t code : scales) line += " " + Hex(code, 2);
+    }
+  }
   count.first = Name(row) + " case " + std::to_string(index) + " (" + Name(dot.pattern) +
                 "): accum.h " + Hex(word, digits) + ", spec.h " + Hex(by_value, digits) +
-                "\n  echo '" + DotLine(spec, dot.a, dot.b, dot.c) + "' | lostbits dot --machine " +
-                Name(row);
+                "\n  echo '" + line + "' | lostbits dot --machine " + Name(row) +
+                (setting.empty() ? "" : "@" + setting);
 }
 
 }  // namespace lostbits::test

@@ -76,11 +76,12 @@ void ExpectExact(Format fa, Format fb, const test::DotCase& dot) {
   for (size_t i = 0; i < dot.a.size(); ++i)
     add(sim::spec::Value(fa, dot.a[i]), sim::spec::Value(fb, dot.b[i]));
   add(sim::spec::Value(fp8::kFP32, dot.c), 1);
-  const auto n = static_cast<int64_t>(dot.a.size());
-  const uint64_t word64 =
-      sim::ExactDot(fa, dot.a.data(), fb, dot.b.data(), n, fp8::kFP32, dot.c, fp8::kFP64);
+  const std::vector<uint32_t> a(dot.a.begin(), dot.a.end()), b(dot.b.begin(), dot.b.end());
+  const auto n = static_cast<int64_t>(a.size());
+  const auto c = static_cast<uint32_t>(dot.c);
+  const uint64_t word64 = sim::ExactDot(fa, a.data(), fb, b.data(), n, fp8::kFP32, c, fp8::kFP64);
   const auto word32 = static_cast<uint32_t>(
-      sim::ExactDot(fa, dot.a.data(), fb, dot.b.data(), n, fp8::kFP32, dot.c, fp8::kFP32));
+      sim::ExactDot(fa, a.data(), fb, b.data(), n, fp8::kFP32, c, fp8::kFP32));
   const double in64 = fp8::BitCast<double>(word64);
   const float in32 = fp8::BitCast<float>(word32);
   if (special != 0) {

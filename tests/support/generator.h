@@ -25,17 +25,18 @@ enum class Pattern : uint8_t {
   kSubnormals,      ///< subnormals and zeros of both signs, now and then a normal
   kPowersOfTwo,
   kTarget,      ///< products near one exponent: around the output's limits and around e_zero
+  kUnderflow,   ///< products about as large as half the output's smallest number; c often zero
   kOneHuge,     ///< one product far above the others
   kCancelling,  ///< pairs that cancel, exactly or but for the last bit
   kSpecials,    ///< finite, with one or two Inf, NaN or zero among them
   kZeros,       ///< zeros of both signs, now and then one finite
 };
-inline constexpr int kPatternCount = 12;
+inline constexpr int kPatternCount = 13;
 
 inline const char* Name(Pattern p) {
   constexpr const char* kNames[kPatternCount] = {
-      "raw bits", "finite", "normal",   "equal exponents", "extremes", "subnormals",
-      "powers",   "target", "one huge", "cancelling",      "specials", "zeros"};
+      "raw bits", "finite",    "normal",   "equal exponents", "extremes", "subnormals", "powers",
+      "target",   "underflow", "one huge", "cancelling",      "specials", "zeros"};
   return kNames[static_cast<int>(p)];
 }
 
@@ -122,7 +123,8 @@ inline uint64_t SpecialCode(Random& r, fp8::Format f) {
   return MakeCode(f, negative, ones, mantissa, r.Next());
 }
 
-/// One code drawn by a pattern. kTarget, kOneHuge and kCancelling concern pairs: here as kFinite.
+/// One code drawn by a pattern. kTarget, kUnderflow, kOneHuge and kCancelling concern pairs: here
+/// as kFinite.
 inline uint64_t Code(Random& r, fp8::Format f, Pattern p) {
   switch (p) {
     case Pattern::kRawBits: return RawCode(r, f);
@@ -138,6 +140,7 @@ inline uint64_t Code(Random& r, fp8::Format f, Pattern p) {
     case Pattern::kZeros: return r.OneIn(8) ? FiniteCode(r, f) : ZeroCode(r, f);
     case Pattern::kFinite:
     case Pattern::kTarget:
+    case Pattern::kUnderflow:
     case Pattern::kOneHuge:
     case Pattern::kCancelling: break;
   }
@@ -147,28 +150,29 @@ inline uint64_t Code(Random& r, fp8::Format f, Pattern p) {
 /// Operands of one dot product: codes of a and b, and the word of c.
 struct DotCase {
   Pattern pattern = Pattern::kRawBits;
-  std::vector<uint32_t> a, b;
-  uint32_t c = 0;
+  std::vector<uint64_t> a, b;
+  uint64_t c = 0;
 };
 
 /// A c word. near: an exponent it should often come close to (that of the products).
-inline uint32_t AddendWord(Random& r, fp8::Format acc, int near) {
+inline uint64_t AddendWord(Random& r, fp8::Format acc, int near) {
   switch (r.Below(10)) {
-    case 0: return static_cast<uint32_t>(RawCode(r, acc));
-    case 1: return static_cast<uint32_t>(NormalCode(r, acc));
-    case 2: return static_cast<uint32_t>(ExtremeCode(r, acc));
-    case 3: return static_cast<uint32_t>(ZeroCode(r, acc));
+    case 0: return RawCode(r, acc);
+    case 1: return NormalCode(r, acc);
+    case 2: return ExtremeCode(r, acc);
+    case 3: return ZeroCode(r, acc);
     case 4:
     case 5: return 0;
+    case 6: return CodeWithExponent(r, acc, near + r.Between(-64, 40));
     default: break;
   }
-  return static_cast<uint32_t>(CodeWithExponent(r, acc, near + r.Between(-28, 4)));
+  return CodeWithExponent(r, acc, near + r.Between(-28, 4));
 }
 
 /// One case: n products of formats fa, fb and a c of format acc. acc also says where the limits lie
-/// that kTarget aims at.
+/// that kTarget aims at. `scale`: what block scales add to every product's exponent, about.
 inline DotCase GenerateDot(Random& r, fp8::Format fa, fp8::Format fb, fp8::Format acc, int n,
-                           Pattern p) {
+                           Pattern p, int scale = 0) {
   DotCase out{p, {}, {}, 0};
   out.a.resize(static_cast<size_t>(n));
   out.b.resize(static_cast<size_t>(n));
@@ -177,61 +181,81 @@ inline DotCase GenerateDot(Random& r, fp8::Format fa, fp8::Format fb, fp8::Forma
   const int limits[] = {fp8::MinExponent(acc), fp8::MinExponent(acc) - acc.mantissa_bits,
                         (1 << (acc.exponent_bits - 1)) - 1, 0};
   if (p == Pattern::kTarget) {
-    near = limits[r.Below(4)];
+    near = limits[r.Below(4)] - scale;
     near += r.Between(-12, 6);
   }
-  const int scatter = r.Between(0, 30);
+  if (p == Pattern::kUnderflow) near = limits[1] - scale - r.Between(0, 8);
+  const int scatter = r.Between(0, p == Pattern::kUnderflow ? 4 : 30);
   const int equal_a =
       r.Between(fp8::MinExponent(fa), fp8::MinExponent(fa) + (1 << fa.exponent_bits));
   const int equal_b = p == Pattern::kEqualExponents ? r.Between(-4, 4) - equal_a : 0;
-  for (int i = 0; i < n; ++i) {
-    uint32_t& a = out.a[static_cast<size_t>(i)];
-    uint32_t& b = out.b[static_cast<size_t>(i)];
-    if (p == Pattern::kTarget || p == Pattern::kOneHuge) {
+  for (size_t i = 0; i < out.a.size(); ++i) {
+    if (p == Pattern::kTarget || p == Pattern::kUnderflow || p == Pattern::kOneHuge) {
       const int e = near - r.Between(0, scatter);
       const int ea = r.Between(fp8::Max(fp8::MinExponent(fa), e / 2 - 8), e / 2 + 8);
-      a = static_cast<uint32_t>(CodeWithExponent(r, fa, ea));
-      b = static_cast<uint32_t>(CodeWithExponent(r, fb, e - ea));
+      out.a[i] = CodeWithExponent(r, fa, ea);
+      out.b[i] = CodeWithExponent(r, fb, e - ea);
     } else if (p == Pattern::kEqualExponents) {
-      a = static_cast<uint32_t>(CodeWithExponent(r, fa, equal_a));
-      b = static_cast<uint32_t>(CodeWithExponent(r, fb, equal_b));
+      out.a[i] = CodeWithExponent(r, fa, equal_a);
+      out.b[i] = CodeWithExponent(r, fb, equal_b);
     } else {
       const Pattern each = p == Pattern::kSpecials ? Pattern::kFinite : p;
-      a = static_cast<uint32_t>(Code(r, fa, each));
-      b = static_cast<uint32_t>(Code(r, fb, each));
+      out.a[i] = Code(r, fa, each);
+      out.b[i] = Code(r, fb, each);
     }
   }
   const auto index = [&] { return static_cast<size_t>(r.Below(static_cast<uint32_t>(n))); };
   if (n > 0 && p == Pattern::kOneHuge) {
     near = r.Between(8, 40);
     const size_t i = index();
-    out.a[i] = static_cast<uint32_t>(CodeWithExponent(r, fa, near / 2));
-    out.b[i] = static_cast<uint32_t>(CodeWithExponent(r, fb, near - near / 2));
+    out.a[i] = CodeWithExponent(r, fa, near / 2);
+    out.b[i] = CodeWithExponent(r, fb, near - near / 2);
   }
   if (p == Pattern::kCancelling) {
-    for (int i = 1; i < n; ++i) {
+    for (size_t i = 1; i < out.a.size(); ++i) {
       if (r.OneIn(3)) continue;
-      const size_t to = static_cast<size_t>(i), from = r.Below(static_cast<uint32_t>(i));
-      out.a[to] = out.a[from] ^ static_cast<uint32_t>(fp8::SignMask(fa));
-      out.b[to] = out.b[from] ^ (r.OneIn(8) ? 1u << fb.pad : 0u);
+      const size_t from = r.Below(static_cast<uint32_t>(i));
+      out.a[i] = out.a[from] ^ fp8::SignMask(fa);
+      out.b[i] = out.b[from] ^ (r.OneIn(8) ? uint64_t{1} << fb.pad : 0);
     }
     near = r.Between(-20, 20);
   }
   const bool only_c_special = p == Pattern::kSpecials && r.OneIn(4);
   if (n > 0 && p == Pattern::kSpecials && !only_c_special) {
     for (int i = r.Between(1, 2); i > 0; --i) {
-      out.a[index()] = static_cast<uint32_t>(SpecialCode(r, fa));
-      if (r.OneIn(2)) out.b[index()] = static_cast<uint32_t>(SpecialCode(r, fb));
-      if (r.OneIn(3)) out.b[index()] = static_cast<uint32_t>(ZeroCode(r, fb));
+      out.a[index()] = SpecialCode(r, fa);
+      if (r.OneIn(2)) out.b[index()] = SpecialCode(r, fb);
+      if (r.OneIn(3)) out.b[index()] = ZeroCode(r, fb);
     }
   }
   // Shorter vectors: products that are exactly zero must not raise anything.
   if (r.OneIn(4)) {
-    for (int i = r.Between(0, n); i < n; ++i)
-      out.a[static_cast<size_t>(i)] = static_cast<uint32_t>(ZeroCode(r, fa));
+    for (int i = r.Between(0, n); i < n; ++i) out.a[static_cast<size_t>(i)] = ZeroCode(r, fa);
   }
   const bool special_c = only_c_special || (p == Pattern::kSpecials && r.OneIn(4));
-  out.c = special_c ? static_cast<uint32_t>(SpecialCode(r, acc)) : AddendWord(r, acc, near);
+  out.c = special_c ? SpecialCode(r, acc) : AddendWord(r, acc, near + scale);
+  if (p == Pattern::kUnderflow && !r.OneIn(3)) out.c = ZeroCode(r, acc);
+  return out;
+}
+
+/// Codes of the block scales of one operand; `scale` E8M0, or E4M3FN with a sign that is ignored.
+/// Near 2^exponent, often all alike; now and then any code, a zero or a NaN among them.
+inline std::vector<uint64_t> GenerateScales(Random& r, fp8::Format scale, int count, int exponent) {
+  std::vector<uint64_t> out(static_cast<size_t>(count));
+  const bool raw = r.OneIn(8);
+  const int scatter = r.OneIn(2) ? 0 : r.Between(0, 40);
+  for (uint64_t& code : out) {
+    code = raw ? FiniteCode(r, scale)
+               : CodeWithExponent(r, scale, exponent + r.Between(-scatter, scatter));
+    // The significand's smallest: a power of two, or the smallest subnormals.
+    if (r.OneIn(4)) code &= ~((uint64_t{1} << scale.mantissa_bits) - 1);
+    if (r.OneIn(32)) code = CodeWithExponent(r, scale, fp8::MinExponent(scale) - r.Between(0, 1));
+  }
+  if (count > 0 && r.OneIn(16)) {
+    uint64_t& code = out[r.Below(static_cast<uint32_t>(count))];
+    code = r.OneIn(2) ? fp8::NanCode(scale, r.OneIn(2), {.nan_sign = fp8::NanSign::kKeep})
+                      : ZeroCode(r, scale);
+  }
   return out;
 }
 
