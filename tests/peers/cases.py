@@ -44,7 +44,8 @@ FORMATS = {
     "e2m3": Format(2, 3, 1, "finite"), "e2m1": Format(2, 1, 1, "finite"),
     "ue8m0": Format(8, 0, 127, "scale"), "ue4m3": Format(4, 3, 7, "nan_only")}
 
-KINDS = ("raw", "finite", "cancel", "wide", "tiny", "overflow", "huge", "zeros", "specials")
+KINDS = ("raw", "finite", "cancel", "wide", "tiny", "overflow", "huge", "zeros", "specials",
+         "clamp")
 
 
 @dataclass
@@ -98,8 +99,9 @@ def special(rng, f, shape):
     return (ones + (sign << magnitude_bits)).astype(np.uint64) << np.uint64(f.pad)
 
 
-def near(rng, f, exponent):
-    """Numbers of about the given exponents: random sign; mantissa random, all 0, all 1, one bit."""
+def near(rng, f, exponent, exact=False):
+    """Numbers of the given exponents, random sign. Mantissas are random, all 0, all 1 or one bit;
+    0 where `exact`: powers of two, subnormal ones too."""
     field = np.clip(exponent + f.bias, 0, f.top_field).astype(np.uint64)
     ones = (1 << f.mantissa_bits) - 1
     mantissa = rng.integers(0, ones + 1, field.shape, dtype=np.uint64)
@@ -110,6 +112,9 @@ def near(rng, f, exponent):
         mantissa = np.where(abs(pick - 0.2) < 0.05, np.uint64(1) << bit, mantissa)
         # A subnormal's size is in its mantissa.
         mantissa = np.where(field == 0, mantissa >> bit, mantissa)
+        below = np.clip(f.min_exponent - exponent, 0, f.mantissa_bits + 1).astype(np.uint64)
+        power = np.where(field == 0, np.uint64(1 << f.mantissa_bits) >> below, 0)
+        mantissa = np.where(exact, power, mantissa).astype(np.uint64)
     codes = ((field << f.mantissa_bits) + mantissa) << f.pad
     if f.pad:
         codes += rng.integers(0, 1 << f.pad, field.shape, dtype=np.uint64)
@@ -168,6 +173,20 @@ def generate(rng, k, a_format, b_format, acc, scale, block, n):
     exponent = np.where(is_kind["huge"][:, None] & one,
                         exponent + rng.integers(5, 48, n)[:, None], exponent)
 
+    # Clamp: two powers of two and nothing else, one about the smallest subnormal result and one far
+    # below it, so that the grid's lower end decides. They lie in different blocks, if there are.
+    row = np.arange(n)
+    at = rng.integers(0, blocks or k, n) * (block or 1)
+    step = rng.integers(1, max(blocks, 2), n) * block if blocks > 1 else uniform(
+        rng, np.ones(n, int), k - 1)
+    lowest = acc.min_exponent - acc.mantissa_bits
+    clamp = is_kind["clamp"]
+    exponent[row, at] = np.where(clamp, lowest + rng.choice([-1, -1, 0, 0, 1, 3], n), exponent[row, at])
+    other = (at + step) % k
+    exponent[row, other] = np.where(clamp, lowest - rng.integers(1, 28, n), exponent[row, other])
+    alone = clamp[:, None] & (np.arange(k) != at[:, None]) & (np.arange(k) != other[:, None])
+    exact = np.broadcast_to(clamp[:, None], (n, k))
+
     # Scales take what the operands cannot reach, and a random part of the rest.
     scale_a = scale_b = np.zeros((n, 0), np.uint64)
     if scale:
@@ -175,10 +194,10 @@ def generate(rng, k, a_format, b_format, acc, scale, block, n):
                                                 products[1] // 2)
         ea, eb = split(rng, scale, scale, wanted)
         ea, eb = (np.clip(e, *reach(scale)) for e in (ea, eb))
-        scale_a, scale_b = near(rng, scale, ea), near(rng, scale, eb)
+        scale_a, scale_b = (near(rng, scale, e, clamp[:, None]) for e in (ea, eb))
         exponent = exponent - np.repeat(ea + eb, block, axis=1)
     ea, eb = split(rng, a_format, b_format, exponent)
-    a, b = near(rng, a_format, ea), near(rng, b_format, eb)
+    a, b = near(rng, a_format, ea, exact), near(rng, b_format, eb, exact)
 
     # Pairs that cancel: neighbours, or half an instruction apart.
     for step in {1, k // 2} - {0}:
@@ -194,10 +213,11 @@ def generate(rng, k, a_format, b_format, acc, scale, block, n):
     # c: near the products, or zero of either sign.
     c = near(rng, acc, centre + rng.integers(-12, 16, n))
     zero = rng.integers(0, 2, n, dtype=np.uint64) << np.uint64(acc.bits - 1)
-    share = np.where(is_kind["zeros"], 0.7, np.where(is_kind["tiny"], 0.5, 0.2))
+    share = np.where(is_kind["zeros"], 0.7, np.where(is_kind["tiny"], 0.5, np.where(clamp, 1, 0.2)))
     c = np.where(rng.random(n) < share, zero, c)
 
     some = is_kind["zeros"][:, None] & (rng.random((n, k)) < rng.choice([0.5, 0.9, 1], (n, 1)))
+    some |= alone
     sign = rng.integers(0, 2, (n, k), dtype=np.uint64)
     which = rng.random((n, k)) < 0.5
     a = np.where(some & which, finite(a_format, sign << np.uint64(a_format.bits - 1)), a)

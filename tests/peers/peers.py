@@ -12,7 +12,7 @@ import numpy as np
 
 from cases import KINDS
 
-CASES = 9000
+CASES = 10000
 HERE = Path(__file__).parent
 
 
@@ -88,7 +88,7 @@ class Comparison:
         shape = shapes(acc, ours, theirs)
         open_rows = differs.copy()
         for number, entry in enumerate(self.entries):
-            if not fnmatch.fnmatchcase(machine, entry["machines"]):
+            if not any(fnmatch.fnmatchcase(machine, p) for p in entry["machines"].split()):
                 continue
             hits = np.flatnonzero(open_rows & (shape == SHAPES.index(entry["shape"])))
             if not hits.size:
