@@ -35,7 +35,7 @@ constexpr FormatNames kFormatNames[] = {
      "float4_e2m1fn_x2 __nv_fp4_e2m1 __nv_e2m1 float_e2m1_t"},
     {fp8::kFP16, "float16", "f16", "F16", "FLOAT16", "fp16 half __half half_t e5m10"},
     {fp8::kBF16, "bfloat16", "bf16", "BF16", "BFLOAT16", "__nv_bfloat16 bfloat16_t e8m7"},
-    {fp8::kTF32, "tf32", "tf32", "", "", "tfloat32 tfloat32_t e8m10"},
+    {fp8::kTF32, "tf32", "tf32", "", "", "tfloat32 tfloat32_t e8m10 xf32"},
     {fp8::kFP32, "float32", "f32", "F32", "FLOAT", "fp32 float single e8m23"},
     {fp8::kFP64, "float64", "f64", "F64", "DOUBLE", "fp64 double e11m52"},
 };
@@ -219,17 +219,46 @@ std::vector<std::string> LibraryNames() {
   return names;
 }
 
-std::string_view EvidenceName(sim::Evidence evidence) {
-  switch (evidence) {
-    case sim::Evidence::kHardware: return "hardware";
-    case sim::Evidence::kPublished: return "published";
-    case sim::Evidence::kAssumed: return "assumed";
+std::string_view EvidenceName(sim::EvidenceLevel level) {
+  switch (level) {
+    case sim::EvidenceLevel::kHardware: return "hardware";
+    case sim::EvidenceLevel::kPublished: return "published";
+    case sim::EvidenceLevel::kAssumed: return "assumed";
   }
   return "?";
 }
 
 std::string MachineName(const sim::ArchRow& row) {
-  return fmt::format("{}:{}:{}:{}", row.arch, row.instruction, row.in, row.out);
+  return fmt::format("{}:{}:{}{}{}:{}", row.arch, row.instruction, row.in, *row.scale ? "+" : "",
+                     row.scale, row.out);
+}
+
+Machine AsMachine(const sim::ArchRow& row) { return {&row, row.spec, MachineName(row), false}; }
+
+std::string OpenText(const sim::Evidence& evidence) {
+  std::vector<std::string> open;
+  for (const sim::GapText& gap : sim::kGapTexts) {
+    if (evidence.gaps & gap.gap) open.emplace_back(gap.text);
+  }
+  if (*evidence.note) open.emplace_back(evidence.note);
+  for (const sim::DisputeSide& side : evidence.disputes) {
+    for (const sim::DisputeText& d : sim::kDisputeTexts) {
+      if (d.dispute == side.dispute)
+        open.push_back(
+            fmt::format("disputed ({}): {}; other side: @{}", d.id, d.question, side.setting));
+    }
+  }
+  return fmt::format("{}", fmt::join(open, "; "));
+}
+
+std::string EvidenceText(const sim::Evidence& e) {
+  const std::string rests = e.level == sim::EvidenceLevel::kHardware
+                                ? fmt::format("{} recorded rows of {} replayed, all equal ({})",
+                                              e.vectors, e.gpus, e.source)
+                                : std::string(e.source);
+  const std::string open = OpenText(e);
+  return fmt::format("{}: {}{}{}", EvidenceName(e.level), rests,
+                     open.empty() ? "" : "; open: ", open);
 }
 
 }  // namespace lostbits

@@ -14,7 +14,7 @@
 #include "fp8/format.h"
 #include "fp8/preset.h"
 #include "fp8/rounding.h"
-#include "sim/arch.h"
+#include "sim/arch_table.h"
 
 namespace lostbits {
 
@@ -54,21 +54,46 @@ std::string_view LibraryName(fp8::Library library);
 std::vector<std::string> LibraryNames();
 
 /// "hardware", "published", "assumed".
-std::string_view EvidenceName(sim::Evidence evidence);
+std::string_view EvidenceName(sim::EvidenceLevel level);
 
-/// "hopper:wgmma:e4m3:f32": unique for a row, and accepted by FindMachine.
+/// "hopper:wgmma:e4m3:f32", "blackwell:tcgen05.mxf4nvf4:e2m1+ue4m3/16:f32": unique for a row, and
+/// accepted by FindMachine.
 std::string MachineName(const sim::ArchRow& row);
 
+/// A machine as a user named it: a row of the table, or a row with settings of its own.
+struct Machine {
+  const sim::ArchRow* row;
+  sim::AccumSpec spec;  ///< row->spec, unless the name changes it
+  std::string name;     ///< MachineName(*row), and "@..." if spec differs from it
+  bool altered;         ///< by "@...": for study, what the row's evidence says does not cover it
+};
+
+/// A row as it stands in the table.
+Machine AsMachine(const sim::ArchRow& row);
+
+/// One line: "hardware: 10000 recorded rows of A100, A2 (VEC); open: ...".
+std::string EvidenceText(const sim::Evidence& evidence);
+/// What the evidence does not pin, and the disputes: "no_specials text; disputed: ...". "" if none.
+std::string OpenText(const sim::Evidence& evidence);
+
+/// "chained", "interleaved_late_c", "block_dot", "exact", "tree", "late_floor", "late_floor_pairs".
+std::string_view FlowName(sim::Flow flow);
+
 /// All rows of the machine table that a name fits: a full or a partial name ("h100",
-/// "hopper:wgmma", "sm_90a:wgmma:e4m3:f32"), a PTX instruction
-/// ("wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3"), its short form
-/// ("m64n128k32.f32.e4m3.e4m3"), or SASS ("QGMMA.64x128x32.F32.E4M3.E4M3"). An instruction that
-/// several architectures have needs one in front: "sm_89:mma.sync.aligned....". Throws if none
-/// fits.
+/// "hopper:wgmma", "sm_90a:wgmma:e4m3:f32", "b200:nvfp4"), a PTX instruction
+/// ("wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3"), MMA-Sim's short form of it
+/// ("m64n128k32.f32.e4m3.e4m3"), SASS ("QGMMA.64x128x32.F32.E4M3.E4M3"), an AMD instruction
+/// ("v_mfma_f32_16x16x16_f16") or its builtin. An instruction that several architectures have needs
+/// one in front: "sm_89:mma.sync.aligned....". Throws if none fits, and for what is known but not
+/// modelled: sparse and integer instructions, .ws, cta_group::2, c and d of different types.
 std::vector<const sim::ArchRow*> FindMachines(std::string_view name);
 
-/// The one row a name fits. Throws as FindMachines does, and if several rows fit.
-const sim::ArchRow& FindMachine(std::string_view name);
+/// The one machine a name fits: what FindMachines accepts, and behind it "@setting=value,...", for
+/// study: k, flow, group, F, e_zero, out=e8m13|acc, rounding, underflow=signed|plus, flush=on|off,
+/// sum_bits, final_bits. A shape of a smaller k than the row's gives that k and groups no longer
+/// than it ("@k=16" in the name, which does not count as altered if the instruction comes in that
+/// shape). Throws as FindMachines does, if several rows fit, and if the settings make no machine.
+Machine FindMachine(std::string_view name);
 
 /// "; did you mean A, B?" with the known names nearest to `name` (at most three), or "" if none is.
 std::string DidYouMean(std::string_view name, std::span<const std::string> known);

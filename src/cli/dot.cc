@@ -7,24 +7,51 @@
 #include "cli/command.h"
 #include "cli/dot_lines.h"
 #include "registry.h"
-#include "sim/accum.h"
 
 namespace lostbits::cli {
 namespace {
 
+std::string Hex(uint64_t code, const fp8::Format& format) {
+  return fmt::format("{:0{}X}", code, (StorageBits(format) + 3) / 4);
+}
+
+std::string HexList(const std::vector<uint64_t>& codes, const fp8::Format& format) {
+  std::string text;
+  for (uint64_t code : codes) text += (text.empty() ? "" : " ") + Hex(code, format);
+  return text;
+}
+
 /// Hex words, each of at most `format`'s bits.
-std::vector<uint32_t> ParseCodes(const std::string& text, const fp8::Format& format,
+std::vector<uint64_t> ParseCodes(const std::string& text, const fp8::Format& format,
                                  const char* what, const std::string& where) {
-  std::vector<uint32_t> codes;
+  const int bits = StorageBits(format);
+  std::vector<uint64_t> codes;
   for (const std::string& word : Split(text, " \t\r,")) {
     const std::optional<uint64_t> code = ParseHex(word);
-    if (!code || *code >> StorageBits(format) != 0)
+    if (!code || (bits < 64 && *code >> bits != 0))
       throw std::invalid_argument(fmt::format("{}: {}: expected {}-bit {} in hex, found '{}'",
-                                              where, what, StorageBits(format),
-                                              NamesOf(format).name, word));
-    codes.push_back(static_cast<uint32_t>(*code));
+                                              where, what, bits, NamesOf(format).name, word));
+    codes.push_back(*code);
   }
   return codes;
+}
+
+/// The fields between semicolons, empty ones too.
+std::vector<std::string> Fields(const std::string& line) {
+  std::vector<std::string> fields(1);
+  for (char c : line) {
+    if (c == ';') {
+      fields.emplace_back();
+    } else {
+      fields.back() += c;
+    }
+  }
+  return fields;
+}
+
+const char* LineShape(const sim::AccumSpec& spec) {
+  return spec.block == 0 ? "'a codes ; b codes ; c word'"
+                         : "'a codes ; b codes ; c word ; scales of a ; scales of b'";
 }
 
 struct Options {
@@ -32,15 +59,15 @@ struct Options {
 };
 
 int Dot(const Options& options, const GlobalOptions& global) {
-  const sim::ArchRow& row = FindMachine(options.machine);
-  CheckEvidence(row, global);
+  const Machine machine = FindMachine(options.machine);
+  CheckEvidence(machine, global);
   std::ifstream file;
   if (options.file != "-") {
     file.open(options.file);
     if (!file) throw std::invalid_argument(options.file + ": cannot open for reading");
   }
   std::istream& in = options.file == "-" ? std::cin : file;
-  const fp8::Format acc = row.spec.acc;
+  const fp8::Format acc = machine.spec.acc;
   Json rows = Json::array();
   std::string text;
   int64_t number = 0, count = 0;
@@ -48,26 +75,26 @@ int Dot(const Options& options, const GlobalOptions& global) {
     ++number;
     line.erase(std::min(line.find('#'), line.size()));
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
-    const DotLine dot = ParseDotLine(line, row.spec, fmt::format("{}:{}", options.file, number));
-    const uint32_t d = ComputeDot(row.spec, dot);
+    const DotLine dot =
+        ParseDotLine(line, machine.spec, fmt::format("{}:{}", options.file, number));
+    const uint64_t d = ComputeDot(machine.spec, dot);
     ++count;
-    const std::string hex = fmt::format("{:0{}X}", d, StorageBits(acc) / 4);
     if (global.json) {
       rows.push_back({{"line", number},
                       {"k", dot.a.size()},
-                      {"d", hex},
-                      {"value", NumberJson(fp8::Decode(acc, d))}});
+                      {"d", Hex(d, acc)},
+                      {"value", NumberJson(CodeValue(acc, d))}});
     } else {
-      text += hex + '\n';
+      text += Hex(d, acc) + '\n';
     }
   }
   if (in.bad()) throw std::invalid_argument(options.file + ": cannot read");
   if (count == 0)
-    throw std::invalid_argument(
-        options.file + ": expected lines 'a codes ; b codes ; c word', found an empty input");
-  PrintEvidence(row, global);
+    throw std::invalid_argument(fmt::format("{}: expected lines {}, found an empty input",
+                                            options.file, LineShape(machine.spec)));
+  PrintEvidence(machine, global);
   if (global.json) {
-    Json body = EvidenceJson(row);
+    Json body = EvidenceJson(machine);
     body["rows"] = rows;
     PrintJson("dot", body);
   } else {
@@ -80,20 +107,21 @@ int Dot(const Options& options, const GlobalOptions& global) {
 
 DotLine ParseDotLine(const std::string& line, const sim::AccumSpec& spec,
                      const std::string& where) {
-  std::vector<std::string> fields(1);
-  for (char c : line) {
-    if (c == ';') {
-      fields.emplace_back();
-    } else {
-      fields.back() += c;
-    }
-  }
-  if (fields.size() != 3)
+  const std::vector<std::string> fields = Fields(line);
+  if (fields.size() != (spec.block == 0 ? 3 : 5))
     throw std::invalid_argument(
-        fmt::format("{}: expected 'a codes ; b codes ; c word', found {} field{}", where,
-                    fields.size(), fields.size() == 1 ? "" : "s"));
-  DotLine dot{ParseCodes(fields[0], spec.a, "a", where), ParseCodes(fields[1], spec.b, "b", where)};
-  const std::vector<uint32_t> c = ParseCodes(fields[2], spec.acc, "c", where);
+        fmt::format("{}: expected {}, found {} field{}{}", where, LineShape(spec), fields.size(),
+                    fields.size() == 1 ? "" : "s",
+                    spec.block == 0 && fields.size() == 5 ? "; this machine has no block scales"
+                    : spec.block != 0 && fields.size() == 3
+                        ? fmt::format("; this machine has a scale of a and one of b every {} "
+                                      "products",
+                                      spec.block)
+                        : ""));
+  DotLine dot;
+  dot.a = ParseCodes(fields[0], spec.a, "a", where);
+  dot.b = ParseCodes(fields[1], spec.b, "b", where);
+  const std::vector<uint64_t> c = ParseCodes(fields[2], spec.acc, "c", where);
   if (dot.a.size() != dot.b.size() || dot.a.empty())
     throw std::invalid_argument(
         fmt::format("{}: expected as many codes in a as in b, at least one, found {} and {}", where,
@@ -101,16 +129,58 @@ DotLine ParseDotLine(const std::string& line, const sim::AccumSpec& spec,
   if (c.size() != 1)
     throw std::invalid_argument(fmt::format("{}: expected one word c, found {}", where, c.size()));
   dot.c = c[0];
+  if (spec.block == 0) return dot;
+
+  dot.scale_a = ParseCodes(fields[3], spec.scale, "scales of a", where);
+  dot.scale_b = ParseCodes(fields[4], spec.scale, "scales of b", where);
+  const size_t block = static_cast<size_t>(spec.block);
+  const size_t blocks = (dot.a.size() + block - 1) / block;
+  if (dot.scale_a.size() != blocks || dot.scale_b.size() != blocks)
+    throw std::invalid_argument(
+        fmt::format("{}: expected {} scale{} each of a and of b (one every {} of {} products), "
+                    "found {} and {}",
+                    where, blocks, blocks == 1 ? "" : "s", block, dot.a.size(), dot.scale_a.size(),
+                    dot.scale_b.size()));
   return dot;
 }
 
-uint32_t ComputeDot(const sim::AccumSpec& spec, const DotLine& line) {
-  std::vector<fp8::Unpacked> a, b;
-  for (size_t i = 0; i < line.a.size(); ++i) {
-    a.push_back(fp8::Unpack(spec.a, line.a[i]));
-    b.push_back(fp8::Unpack(spec.b, line.b[i]));
-  }
-  return sim::DotChain(spec, a.data(), b.data(), static_cast<int64_t>(a.size()), line.c);
+DotOperands TakeApart(const sim::AccumSpec& spec, const DotLine& line) {
+  const auto unpack = [](const fp8::Format& f, const std::vector<uint64_t>& codes) {
+    std::vector<fp8::Unpacked> out;
+    for (uint64_t code : codes) out.push_back(fp8::Unpack(f, code));
+    return out;
+  };
+  DotOperands out;
+  out.a = unpack(spec.a, line.a);
+  out.b = unpack(spec.b, line.b);
+  out.c = line.c;
+  if (spec.block == 0) return out;
+  const size_t k = static_cast<size_t>(spec.k);
+  const size_t needed = (line.a.size() + k - 1) / k * k / static_cast<size_t>(spec.block);
+  const uint64_t one = fp8::Pack(spec.scale, fp8::Unpack(1.0)).code;
+  const auto scales = [&](std::vector<uint64_t> codes) {
+    codes.resize(needed, one);
+    std::vector<fp8::Unpacked> unpacked;
+    for (uint64_t code : codes) unpacked.push_back(sim::UnpackScale(spec.scale, code));
+    return unpacked;
+  };
+  out.scale_a = scales(line.scale_a);
+  out.scale_b = scales(line.scale_b);
+  return out;
+}
+
+uint64_t ComputeDot(const sim::AccumSpec& spec, const DotLine& line) {
+  const DotOperands in = TakeApart(spec, line);
+  return sim::DotChain(spec, in.a.data(), in.b.data(), in.n(), in.c, in.scales());
+}
+
+std::string DotLineText(const sim::AccumSpec& spec, const DotLine& line) {
+  std::string text = fmt::format("{} ; {} ; {}", HexList(line.a, spec.a), HexList(line.b, spec.b),
+                                 Hex(line.c, spec.acc));
+  if (spec.block != 0)
+    text += fmt::format(" ; {} ; {}", HexList(line.scale_a, spec.scale),
+                        HexList(line.scale_b, spec.scale));
+  return text;
 }
 
 void AddDot(CLI::App& app, GlobalOptions& global) {
@@ -123,8 +193,10 @@ void AddDot(CLI::App& app, GlobalOptions& global) {
   AddGlobalOptions(*command, global);
   command->footer(
       "Any number of products: a chain of instructions over increasing k, the last zero-padded.\n"
-      "Example:\n"
-      "  echo '57 39 B6 01 ; 57 0C 04 30 ; 3E99999A' | lostbits dot -m hopper:wgmma:e4m3:f32");
+      "With block scales, '; scales of a ; scales of b' follow: one each for every block begun.\n"
+      "Examples:\n"
+      "  echo '57 39 B6 01 ; 57 0C 04 30 ; 3E99999A' | lostbits dot -m hopper:wgmma:e4m3:f32\n"
+      "  echo '7 2 C ; 1 1 5 ; 0 ; 40 ; 30' | lostbits dot -m b200:nvfp4");
   command->callback(
       [options, &global] { global.run = [=, &global] { return Dot(*options, global); }; });
 }

@@ -1,4 +1,5 @@
-// Lines of dot products: "a codes ; b codes ; c word", all hex.
+// Lines of dot products: "a codes ; b codes ; c word", all hex; where the machine has block scales,
+// also "; codes of a's scales ; codes of b's scales".
 #ifndef LOSTBITS_SRC_CLI_DOT_LINES_H_
 #define LOSTBITS_SRC_CLI_DOT_LINES_H_
 
@@ -6,21 +7,39 @@
 #include <string>
 #include <vector>
 
-#include "sim/arch.h"
+#include "sim/accum.h"
 
 namespace lostbits::cli {
 
+/// A dot product in codes.
 struct DotLine {
-  std::vector<uint32_t> a, b;  ///< of equal, nonzero length
-  uint32_t c = 0;              ///< word of spec.acc
+  std::vector<uint64_t> a, b;  ///< of equal, nonzero length
+  uint64_t c = 0;              ///< word of spec.acc
+  /// One every spec.block products; empty if there are none.
+  std::vector<uint64_t> scale_a, scale_b;
 };
 
 /// Reads one line; digits may be grouped by spaces or commas and start with 0x. `where` ("-:3")
-/// starts every error. Throws std::invalid_argument on a code that does not fit its format.
+/// starts every error. Throws std::invalid_argument on a code that does not fit its format, on
+/// fields of the wrong length, and on scales that are missing or not wanted.
 DotLine ParseDotLine(const std::string& line, const sim::AccumSpec& spec, const std::string& where);
 
+/// A dot product taken apart, as sim::DotChain reads it. Scales are filled up with 1.0, so that
+/// every instruction has all of its own.
+struct DotOperands {
+  std::vector<fp8::Unpacked> a, b, scale_a, scale_b;
+  uint64_t c = 0;
+
+  int64_t n() const { return static_cast<int64_t>(a.size()); }
+  sim::BlockScales scales() const { return {scale_a.data(), scale_b.data()}; }
+};
+DotOperands TakeApart(const sim::AccumSpec& spec, const DotLine& line);
+
 /// The word of spec.acc that the machine returns: a chain of instructions, the last zero-padded.
-uint32_t ComputeDot(const sim::AccumSpec& spec, const DotLine& line);
+uint64_t ComputeDot(const sim::AccumSpec& spec, const DotLine& line);
+
+/// The line as ParseDotLine reads it.
+std::string DotLineText(const sim::AccumSpec& spec, const DotLine& line);
 
 }  // namespace lostbits::cli
 
