@@ -132,6 +132,12 @@ std::optional<GemmRecipe> WithFeature(const GemmRecipe& to, const GemmRecipe& fr
   return r;
 }
 
+fp8::Format ResultFormat(const GemmRecipe& r) {
+  const bool as_the_unit_gives_it =
+      r.promote_every == 0 && r.split_k == 1 && r.output == r.unit.acc;
+  return as_the_unit_gives_it ? r.unit.out : r.output;
+}
+
 KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b, bool attribute,
                                 MatrixView<uint32_t> a_words, MatrixView<uint32_t> b_words,
                                 int threads) {
@@ -140,7 +146,8 @@ KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b
     throw std::invalid_argument("CompareKernels: outputs of " + std::to_string(x.words.size()) +
                                 " and " + std::to_string(y.words.size()) + " elements");
   const int64_t m = a_words.rows, n = a_words.cols;
-  const fp8::Format coarse = x.format.mantissa_bits < y.format.mantissa_bits ? x.format : y.format;
+  const fp8::Format result_a = ResultFormat(a.recipe), result_b = ResultFormat(b.recipe);
+  const fp8::Format coarse = result_a.mantissa_bits < result_b.mantissa_bits ? result_a : result_b;
   KernelComparison c;
   c.outputs = m * n;
   std::vector<size_t> different;
@@ -171,18 +178,27 @@ KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b
   c.different = static_cast<int64_t>(different.size());
   if (!attribute) return c;
 
-  // Of the outputs that differ, those of `from` that become `to`'s by one feature.
-  const auto becomes = [&](const GemmRecipe& from, const GemmRecipe& to, const Outputs& wanted,
-                           Feature feature) -> std::optional<int64_t> {
+  const auto difference = [&](const Outputs& p, const Outputs& q) {
+    double sum = 0;
+    for (const size_t i : different) {
+      const double d = ValueOf(p.format, p.words[i]) - ValueOf(q.format, q.words[i]);
+      if (std::isfinite(d)) sum += d * d;
+    }
+    return std::sqrt(sum);
+  };
+  const double whole = difference(x, y);
+  const auto move = [&](const GemmRecipe& from, const GemmRecipe& to, const Outputs& wanted,
+                        Feature feature) -> std::optional<Move> {
     const std::optional<GemmRecipe> moved = WithFeature(from, to, feature);
     if (!moved) return std::nullopt;
     const Outputs got = Run(*moved, a, b, threads);
-    return std::count_if(different.begin(), different.end(),
-                         [&](size_t i) { return got.Equal(wanted, i); });
+    const auto equal = std::count_if(different.begin(), different.end(),
+                                     [&](size_t i) { return got.Equal(wanted, i); });
+    return Move{equal, whole == 0 ? 0 : difference(got, wanted) / whole};
   };
   for (const Feature feature : DifferingFeatures(a.recipe, b.recipe)) {
-    c.features.push_back({feature, becomes(a.recipe, b.recipe, y, feature),
-                          becomes(b.recipe, a.recipe, x, feature)});
+    c.features.push_back(
+        {feature, move(a.recipe, b.recipe, y, feature), move(b.recipe, a.recipe, x, feature)});
   }
   return c;
 }

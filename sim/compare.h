@@ -38,19 +38,23 @@ std::vector<Feature> DifferingFeatures(const GemmRecipe& x, const GemmRecipe& y)
 std::optional<GemmRecipe> WithFeature(const GemmRecipe& to, const GemmRecipe& from,
                                       Feature feature);
 
-/// What moving one feature does.
+/// What moving one feature does to the outputs that differ.
+struct Move {
+  int64_t equal = 0;    ///< how many now have the other kernel's word
+  double rms_left = 0;  ///< root mean square of the difference now, over what it was; finite ones
+};
 struct Attribution {
   Feature feature;
-  /// Of the outputs that differ: how many of A's become B's once A has this feature of B, and the
-  /// other way round. nullopt where that makes no machine.
-  std::optional<int64_t> a_becomes_b, b_becomes_a;
+  /// A with this feature of B, held against B; and the other way round. nullopt where that makes no
+  /// machine.
+  std::optional<Move> a_to_b, b_to_a;
 };
 
 struct KernelComparison {
   int64_t outputs = 0;
   int64_t different = 0;  ///< words differ; of different formats: values differ (NaN equals NaN)
   int64_t specials = 0;   ///< of them, those where either is NaN or Inf; not in max_ulp
-  double max_ulp = 0;     ///< of the output format with fewer mantissa bits
+  double max_ulp = 0;     ///< of the less precise of the two results: ResultFormat
   int64_t row = -1, col = -1;              ///< the first that differs, in row order
   int64_t worst_row = -1, worst_col = -1;  ///< the first with max_ulp
   std::vector<Attribution> features;
@@ -61,6 +65,9 @@ struct ComparedKernel {
   GemmRecipe recipe;
   GemmInputs in;  ///< no c, no scales
 };
+
+/// The precision a kernel's outputs really have: E8M13 where that is what the unit hands on.
+fp8::Format ResultFormat(const GemmRecipe& recipe);
 
 /// Runs both and, if `attribute`, every feature's move. a_words and b_words (M x N) receive the
 /// outputs. Throws as Gemm does, and if the shapes of the two differ.

@@ -89,12 +89,14 @@ std::string RecipeText(const sim::GemmRecipe& r) {
 
 int Gemm(const Options& options, const GlobalOptions& global) {
   const Machine machine = FindMachine(options.machine);
+  CheckMatrixProduct(machine);
   sim::GemmRecipe recipe;
   recipe.unit = machine.spec;
   recipe.promote_every = options.promote;
   recipe.split_k = options.split_k;
   recipe.partial = FindFormat(options.partial).format;
-  recipe.output = options.out_format.empty() ? machine.spec.acc : FindFormat(options.out_format).format;
+  recipe.output =
+      options.out_format.empty() ? machine.spec.acc : FindFormat(options.out_format).format;
   CheckRange("--promote", options.promote, 0, 1 << 20);
   CheckRange("--split-k", options.split_k, 1, 1 << 20);
 
@@ -197,7 +199,8 @@ int Gemm(const Options& options, const GlobalOptions& global) {
                }));
   }
   fmt::print("time     {:.3f} s, {:.3g} multiply-adds/s ({} path, {}, {} threads){}\n", seconds,
-             rate, sim::LanePathName(machine.spec), sim::InstructionSetName(), omp_get_max_threads(),
+             rate, sim::LanePathName(machine.spec), sim::InstructionSetName(),
+             omp_get_max_threads(),
              options.no_error ? "" : fmt::format("; exact: {:.3f} s", exact_seconds));
   if (!wrote.empty()) fmt::print("wrote    {}\n", wrote);
   return kFine;

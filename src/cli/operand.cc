@@ -5,6 +5,7 @@
 
 #include "fp8/convert.h"
 #include "registry.h"
+#include "sim/gemm.h"
 
 namespace lostbits::cli {
 
@@ -51,6 +52,13 @@ Operand EncodeOperand(LoadedOperand loaded, const fp8::Format& format,
   operand.codes =
       EncodeTensor(loaded.tensor, {.to = format, .policy = {}, .library = {}}, operand.counts);
   return operand;
+}
+
+void CheckMatrixProduct(const Machine& machine) {
+  if (!sim::HasMatrixProduct(machine.spec))
+    throw std::invalid_argument(fmt::format(
+        "{}: matrix products with block scales or FP64 words are not modelled; dot and explain are",
+        machine.name));
 }
 
 std::string OperandText(const Operand& o) {

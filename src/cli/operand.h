@@ -36,6 +36,9 @@ Operand EncodeOperand(LoadedOperand loaded, const fp8::Format& format,
                       const std::vector<float>& divisors = {},
                       const std::function<size_t(int64_t)>& index_of = {});
 
+/// Throws std::invalid_argument unless the machine's matrix products are modelled.
+void CheckMatrixProduct(const Machine& machine);
+
 /// "a.npy [2, 3]: float32 encoded as float8_e4m3fn: 4 inexact, 0 overflow, ..."
 std::string OperandText(const Operand& operand);
 Json OperandJson(const Operand& operand);

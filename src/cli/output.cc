@@ -16,9 +16,8 @@ namespace lostbits::cli {
 void CheckEvidence(const Machine& machine, const GlobalOptions& global) {
   const sim::Evidence& e = machine.row->evidence;
   if (e.level == sim::EvidenceLevel::kAssumed && !global.allow_unverified)
-    throw Failure(kNoEvidence,
-                  fmt::format("{} is {}; to compute with it, add --allow-unverified", machine.name,
-                              EvidenceText(e)));
+    throw Failure(kNoEvidence, fmt::format("{} is {}; to compute with it, add --allow-unverified",
+                                           machine.name, EvidenceText(e)));
 }
 
 void PrintEvidence(const Machine& machine, const GlobalOptions& global) {

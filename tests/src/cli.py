@@ -2,18 +2,21 @@
 
 Standard library only. A test is called as `python3 some_test.py LOSTBITS [unittest arguments]`.
 """
+import fcntl
 import json
 import os
+import pty
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import unittest
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
-COMMANDS = ["formats", "encode", "decode", "machines", "dot", "verify", "gemm", "attention",
-            "needle"]
+COMMANDS = ["formats", "encode", "decode", "machines", "dot", "verify", "gemm", "compare",
+            "attention", "needle"]
 
 # 15*15 + 1.125*3/128 - 7/8/128 + 2^-9/2 + 0.3, in E4M3 codes, c in FP32.
 WORKED = "57 39 B6 01 ; 57 0C 04 30 ; 3E99999A\n"
@@ -55,6 +58,27 @@ class Cli(unittest.TestCase):
         run = self.run_program(*args, stdin=stdin)
         self.assertEqual(run.returncode, code, f"{args}: {run.stderr}{run.stdout}")
         return run.stdout
+
+    def on_terminal(self, columns, *args):
+        """What the program writes to a terminal of so many columns."""
+        terminal, program_side = pty.openpty()
+        fcntl.ioctl(program_side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        run = subprocess.Popen([PROGRAM, *map(str, args)], stdin=subprocess.DEVNULL,
+                               stdout=program_side, stderr=subprocess.PIPE, cwd=self.folder)
+        os.close(program_side)
+        text = b""
+        while True:
+            try:
+                part = os.read(terminal, 65536)
+            except OSError:  # Linux says EIO once the program has closed its side
+                break
+            if not part:
+                break
+            text += part
+        os.close(terminal)
+        error = run.communicate(timeout=120)[1].decode()
+        self.assertEqual(run.returncode, 0, f"{args}: {error}")
+        return text.decode().replace("\r\n", "\n")
 
     def json(self, *args, stdin="", code=0):
         run = self.run_program(*args, "--json", stdin=stdin)
