@@ -1,106 +1,121 @@
 #include "cli/worked_example.h"
 
 #include <algorithm>
-#include <cmath>
 
-#include "registry.h"
+#include "cli/explain.h"
 
 namespace lostbits::cli {
 namespace {
 
-constexpr double kA[] = {15, 1.125, -0.875, 0x1p-9};
-constexpr double kB[] = {15, 0x3p-7, 0x1p-7, 0.5};
-constexpr double kC = 0.3;
-constexpr int kTerms = 4;
+using sim::Origin;
+using sim::Step;
 
-std::string Hex(uint32_t code, const fp8::Format& f) {
-  return fmt::format("{:0{}X}", code, StorageBits(f) / 4);
+std::string Hex(uint64_t code, const fp8::Format& f) {
+  return fmt::format("{:0{}X}", code, (StorageBits(f) + 3) / 4);
 }
 
-/// The terms of the first group the instruction runs, with what alignment leaves of each.
-std::string GroupText(const sim::AccumSpec& s, const WorkedExample& e) {
-  const bool late = s.flow == sim::Flow::kInterleavedLateC;
-  std::vector<std::pair<std::string, sim::Term>> terms;
-  for (int i = 0; i < (late ? 2 : std::min(kTerms, s.group)); ++i) {
-    const sim::Term t = sim::Product(fp8::Unpack(s.a, e.a[i]), fp8::Unpack(s.b, e.b[i]));
-    terms.emplace_back(fmt::format("a{} * b{}", i, i), t);
+/// `addend`: what the accumulator that enters is called.
+std::string TermLabel(const sim::TermTrace& t, const std::string& addend) {
+  switch (t.term.origin) {
+    case Origin::kProduct: return fmt::format("a{0} * b{0}", t.k);
+    case Origin::kBlock: return fmt::format("block from {}", t.k);
+    case Origin::kAddend: return addend;
+    case Origin::kProducts: return "products";
+    case Origin::kEven: return "even k";
+    case Origin::kOdd: return "odd k";
+    case Origin::kPartial: break;
   }
-  if (!late) terms.emplace_back("c", sim::Addend(fp8::Unpack(s.acc, e.c)));
-  int e_max = s.e_zero;
-  for (const auto& [name, t] : terms) {
-    if (t.significand != 0) e_max = std::max(e_max, t.exponent);
+  return "partial";
+}
+
+std::string WordText(const sim::StepTrace& step) {
+  return fmt::format("0x{} = {}", Hex(step.word, step.format),
+                     Decimal(CodeValue(step.format, step.word)));
+}
+
+/// A step in one line: "a0 * b0 + c = 225.3, rounded: 0x... = ...".
+std::string LineOf(const sim::StepTrace& step, const std::string& addend) {
+  std::vector<std::string> names;
+  for (const sim::TermTrace& t : step.terms) {
+    if (t.fate != sim::Fate::kZero || !step.aligned) names.push_back(TermLabel(t, addend));
   }
-  const int lsb = e_max - s.fraction_bits;
+  return fmt::format("{} = {}{}", fmt::join(names, " + "), Decimal(step.before.Value()),
+                     step.rounded ? ", rounded: " + WordText(step) : "");
+}
+
+/// A step that cuts its terms to a grid: each term, and what is left of it.
+std::string TableOf(const sim::StepTrace& step, const std::string& addend, int width) {
   Table table;
   table.AddColumn("  term");
   table.AddColumn("value", Table::kRight);
   table.AddColumn("exponent", Table::kRight);
-  table.AddColumn(fmt::format("kept, in 2^{}", lsb), Table::kRight);
+  table.AddColumn(fmt::format("kept, in 2^{}", step.lsb), Table::kRight);
   table.AddColumn("cut off", Table::kRight);
-  int64_t sum = 0;
-  for (const auto& [name, t] : terms) {
-    const int64_t kept = sim::Align(t, e_max, s.fraction_bits);
-    const double value = std::ldexp(static_cast<double>(t.significand) * (t.negative ? -1 : 1),
-                                    t.exponent - t.fraction_bits);
-    sum += kept;
-    table.AddRow({"  " + name, Decimal(value), fmt::to_string(t.exponent), fmt::to_string(kept),
-                  Decimal(value - std::ldexp(static_cast<double>(kept), lsb))});
+  for (const sim::TermTrace& t : step.terms) {
+    if (t.fate == sim::Fate::kZero) continue;
+    table.AddRow({"  " + TermLabel(t, addend), Decimal(t.exact.Value()),
+                  fmt::to_string(t.term.exponent), fmt::to_string(t.kept),
+                  Decimal(t.lost.Value())});
   }
-  const uint32_t word = sim::RoundOut(s.out, s.rounding, sum, lsb);
-  return fmt::format("{}  sum of the kept: {} * 2^{} = {}; rounded: {} = {}\n", table.Text(120),
-                     sum, lsb, Decimal(std::ldexp(static_cast<double>(sum), lsb)),
-                     "0x" + Hex(word, s.acc), Decimal(fp8::Decode(s.acc, word)));
+  const std::string sum =
+      fmt::format("sum of the kept: {} * 2^{} = {}{}", step.sum, step.lsb,
+                  Decimal(step.before.Value()), step.rounded ? "; rounded: " + WordText(step) : "");
+  return fmt::format("{}  {}\n", table.Text(width), Wrap(sum, width - 2, "    "));
+}
+
+bool OnlyZeros(const sim::StepTrace& step) {
+  return std::all_of(step.terms.begin(), step.terms.end(), [](const sim::TermTrace& t) {
+    return t.fate == sim::Fate::kZero || t.term.origin == Origin::kAddend;
+  });
 }
 
 }  // namespace
 
-WorkedExample ComputeExample(const sim::AccumSpec& spec) {
-  WorkedExample e;
-  fp8::Unpacked a[kTerms], b[kTerms];
-  for (int i = 0; i < kTerms; ++i) {
-    e.a.push_back(static_cast<uint32_t>(fp8::Pack(spec.a, fp8::Unpack(kA[i])).code));
-    e.b.push_back(static_cast<uint32_t>(fp8::Pack(spec.b, fp8::Unpack(kB[i])).code));
-    a[i] = fp8::Unpack(spec.a, e.a[i]);
-    b[i] = fp8::Unpack(spec.b, e.b[i]);
-    e.products.push_back(double{fp8::Decode(spec.a, e.a[i])} * double{fp8::Decode(spec.b, e.b[i])});
-    e.exact += e.products.back();
+Json ExampleJson(const sim::AccumSpec& spec) {
+  const DotLine line = ExampleLine(spec);
+  const Explanation e =
+      Follow({.row = nullptr, .spec = spec, .name = "", .altered = false}, line, 0);
+  const auto hex = [](const std::vector<uint64_t>& codes, const fp8::Format& f) {
+    Json list = Json::array();
+    for (uint64_t code : codes) list.push_back(Hex(code, f));
+    return list;
+  };
+  Json json = {
+      {"a", hex(line.a, spec.a)}, {"b", hex(line.b, spec.b)}, {"c", Hex(line.c, spec.acc)}};
+  if (spec.block != 0) {
+    json["scale_a"] = hex(line.scale_a, spec.scale);
+    json["scale_b"] = hex(line.scale_b, spec.scale);
   }
-  e.c = static_cast<uint32_t>(fp8::Pack(spec.acc, fp8::Unpack(kC)).code);
-  e.c_value = fp8::Decode(spec.acc, e.c);
-  e.exact += e.c_value;
-  e.d = sim::DotChain(spec, a, b, kTerms, e.c);
-  e.d_value = fp8::Decode(spec.acc, e.d);
-  return e;
+  json["d"] = Hex(e.chain.word, spec.acc);
+  json["value"] = NumberJson(CodeValue(spec.acc, e.chain.word));
+  json["exact"] = e.chain.exact.Value();
+  return json;
 }
 
-Json ExampleJson(const sim::AccumSpec& spec, const WorkedExample& e) {
-  Json a = Json::array(), b = Json::array();
-  for (uint32_t code : e.a) a.push_back(Hex(code, spec.a));
-  for (uint32_t code : e.b) b.push_back(Hex(code, spec.b));
-  return {{"a", a},
-          {"b", b},
-          {"c", Hex(e.c, spec.acc)},
-          {"d", Hex(e.d, spec.acc)},
-          {"value", e.d_value},
-          {"exact", e.exact}};
-}
-
-std::string ExampleText(const sim::ArchRow& row, const WorkedExample& e, int width) {
-  const sim::AccumSpec& s = row.spec;
-  std::vector<std::string> a, b, values;
-  for (int i = 0; i < kTerms; ++i) {
-    a.push_back(Hex(e.a[i], s.a));
-    b.push_back(Hex(e.b[i], s.b));
-    values.push_back(Decimal(e.products[i]));
+std::string ExampleText(const Machine& machine, int width) {
+  const sim::AccumSpec& s = machine.spec;
+  const DotLine line = ExampleLine(s);
+  const Explanation e = Follow(machine, line, 0);
+  std::string text = "Worked example:\n";
+  for (int64_t i = 0; i < static_cast<int64_t>(e.chain.instructions.size()); ++i) {
+    const std::vector<sim::StepTrace> steps = e.Instruction(i).steps;
+    for (size_t j = 0; j < steps.size(); ++j) {
+      if (OnlyZeros(steps[j])) continue;
+      const std::string addend = AddendName(e, i, steps, j);
+      const bool table = steps[j].aligned && steps[j].kind != Step::kBlockSum;
+      text += table ? TableOf(steps[j], addend, width)
+                    : "  " + Wrap(LineOf(steps[j], addend), width - 2, "    ") + "\n";
+    }
   }
-  std::string text = "Worked example, first group:\n" + GroupText(s, e);
-  text += fmt::format("  d = 0x{} = {}; exact {}, error {}\n\n", Hex(e.d, s.acc),
-                      Decimal(e.d_value), Decimal(e.exact), Decimal(e.d_value - e.exact));
-  const std::string repeat =
-      fmt::format("  echo '{} ; {} ; {}' | lostbits dot --machine {}{}", fmt::join(a, " "),
-                  fmt::join(b, " "), Hex(e.c, s.acc), MachineName(row),
-                  row.evidence == sim::Evidence::kAssumed ? " --allow-unverified" : "");
-  return text + Wrap("To repeat it:", width) + "\n" + repeat + "\n";
+  const sim::ExactNumber d(fp8::Unpack(s.acc, e.chain.word));
+  text += fmt::format("  d = 0x{} = {}; exact {}, error {}\n\n", Hex(e.chain.word, s.acc),
+                      Decimal(d.Value()), Decimal(e.chain.exact.Value()),
+                      Decimal((d - e.chain.exact).Value()));
+  const bool assumed = machine.row->evidence.level == sim::EvidenceLevel::kAssumed;
+  return text + fmt::format(
+                    "To repeat it, or to see it bit by bit (`explain` for `dot`):\n"
+                    "  echo '{}' | lostbits dot --machine {}{}\n",
+                    DotLineText(s, line), machine.name, assumed ? " --allow-unverified" : "");
 }
 
 }  // namespace lostbits::cli
