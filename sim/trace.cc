@@ -92,7 +92,10 @@ class Recorder {
       t.exact = WordNumber(spec.acc, running_);  // the instruction's c before it is flushed
     }
     if (step.kept != nullptr) {
-      t.shift = t.term.exponent - t.term.fraction_bits - step.lsb;
+      // The products' sum keeps more bits beside a late c than c does.
+      const bool late_c = step.kind == Step::kLateSum && t.term.origin == Origin::kAddend;
+      t.lsb = step.lsb + (late_c ? spec.sum_bits - spec.fraction_bits : 0);
+      t.shift = t.term.exponent - t.term.fraction_bits - t.lsb;
       t.kept = step.kept[i];
       taken = ExactNumber(t.kept, step.lsb);
     }

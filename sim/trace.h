@@ -32,8 +32,9 @@ struct TermTrace {
   Term term;          ///< as the step saw it. The significand of an FP64 product wraps.
   int64_t k = -1;     ///< of a product or of a block's first: its index in the dot product
   Unpacked a, b;      ///< operands of a product
+  int lsb = 0;        ///< aligned steps: it is cut to multiples of 2^lsb
   int shift = 0;      ///< aligned steps: bits the significand moves left; < 0: right
-  int64_t kept = 0;   ///< aligned steps: what is left, in units of 2^lsb
+  int64_t kept = 0;   ///< aligned steps: what is left, in units of the step's 2^lsb
   ExactNumber exact;  ///< before alignment and before any flush to zero
   ExactNumber lost;   ///< exact minus what entered the sum
   Fate fate = Fate::kZero;

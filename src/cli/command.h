@@ -13,6 +13,7 @@ void AddEncode(CLI::App& app, GlobalOptions& global);
 void AddDecode(CLI::App& app, GlobalOptions& global);
 void AddMachines(CLI::App& app, GlobalOptions& global);
 void AddDot(CLI::App& app, GlobalOptions& global);
+void AddExplain(CLI::App& app, GlobalOptions& global);
 void AddVerify(CLI::App& app, GlobalOptions& global);
 void AddGemm(CLI::App& app, GlobalOptions& global);
 void AddAttention(CLI::App& app, GlobalOptions& global);

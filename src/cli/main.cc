@@ -24,6 +24,7 @@ constexpr char kOverview[] =
   lostbits encode | decode           values to codes and back, as CUDA, torch, ... do it
   lostbits machines [MACHINE]        matrix units and the evidence for each
   lostbits dot --machine M           dot products in hex, one a line
+  lostbits explain MACHINE [LINE]    where the bits of one dot product went
   lostbits gemm A B --machine M      a matrix product and its error
   lostbits compare A B               two machines on the same inputs, and why they part
   lostbits attention Q K V           FP8 attention and its error
@@ -74,6 +75,7 @@ int Run(int argc, char** argv) {
   AddDecode(app, global);
   AddMachines(app, global);
   AddDot(app, global);
+  AddExplain(app, global);
   AddVerify(app, global);
   AddGemm(app, global);
   AddCompare(app, global);

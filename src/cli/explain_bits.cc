@@ -1,0 +1,101 @@
+// The small pieces of an explanation: names, numbers, bits.
+#include <algorithm>
+
+#include "cli/explain.h"
+
+namespace lostbits::cli {
+
+std::string PrecisionName(const fp8::Format& f) {
+  if (f == sim::kE8M13) return "E8M13";
+  if (f == fp8::kFP16) return "FP16";
+  return f == fp8::kFP64 ? "FP64" : "FP32";
+}
+
+std::string Short(double x, int digits) {
+  const std::string shortest = Decimal(x), cut = fmt::format("{:.{}g}", x, digits);
+  return shortest.size() <= cut.size() ? shortest : cut;
+}
+
+std::string WordText(const Explanation& e, uint64_t word) {
+  return HexCode(word, StorageBits(e.spec().acc));
+}
+
+std::string AddendName(const Explanation& e, int64_t instruction,
+                       const std::vector<sim::StepTrace>& steps, size_t step) {
+  if (e.promote > 0 || instruction > 0) return "acc";
+  if (e.spec().flow == sim::Flow::kInterleavedLateC)
+    return steps[step].kind == sim::Step::kAdd ? "c" : "acc";
+  for (size_t i = 0; i < step; ++i) {
+    for (const sim::TermTrace& t : steps[i].terms) {
+      if (t.term.origin == sim::Origin::kAddend) return "acc";
+    }
+  }
+  return "c";
+}
+
+std::string TermName(const sim::TermTrace& t, const std::string& addend) {
+  switch (t.term.origin) {
+    case sim::Origin::kProduct: return fmt::to_string(t.k);
+    case sim::Origin::kBlock: return fmt::format("{}-{}", t.k, t.k + sim::kBlockDotLength - 1);
+    case sim::Origin::kAddend: return addend;
+    case sim::Origin::kProducts: return "products";
+    case sim::Origin::kEven: return "even k";
+    case sim::Origin::kOdd: return "odd k";
+    case sim::Origin::kPartial: break;
+  }
+  return "partial";
+}
+
+BitLoss CountBits(const sim::TermTrace& t) {
+  if (t.exact.IsZero()) return {};
+  const int bottom = std::min(t.term.exponent - t.term.fraction_bits, t.exact.Trailing());
+  const int bits = t.exact.Leading() - bottom + 1;
+  if (t.lost.IsZero()) return {bits, 0};
+  return {bits, t.fate == sim::Fate::kGone ? bits : std::min(bits, t.lsb - bottom)};
+}
+
+std::string KeptBits(const sim::ExactNumber& x, int top, int bottom) {
+  std::string text;
+  const int leading = x.IsZero() ? bottom - 1 : x.Leading();
+  for (int i = top; i >= bottom; --i) {
+    text += i > leading ? '.' : x.Bit(i) ? '1' : '0';
+    if ((i - bottom) % 4 == 0 && i > bottom) text += ' ';
+  }
+  return text;
+}
+
+std::string DroppedBits(const sim::ExactNumber& x, int cut, int bottom, int room) {
+  if (x.IsZero() || bottom >= cut) return "";
+  const int leading = x.Leading();
+  std::string text;
+  for (int i = cut - 1; i >= bottom; --i) {
+    if ((cut - 1 - i) % 4 == 0 && i < cut - 1) text += ' ';
+    text += i > leading ? '.' : x.Bit(i) ? '1' : '0';
+  }
+  if (static_cast<int>(text.size()) <= room) return text;
+  const std::string place = fmt::format("-> 2^{}", leading);
+  const int left = room - 2;
+  const size_t first_one = text.find('1');
+  if (left > 0 && first_one != text.npos && static_cast<int>(first_one) + 4 < left)
+    return text.substr(0, static_cast<size_t>(left)) + "..";
+  return place;
+}
+
+std::string LossText(const sim::TermTrace& t) {
+  const BitLoss loss = CountBits(t);
+  if (loss.cut == 0) return "-";
+  if (t.fate == sim::Fate::kGone) return fmt::format("all {} bits", loss.bits);
+  const bool deeper = t.term.negative && !t.lost.IsNegative();
+  return fmt::format("{} of {} bits{}", loss.cut, loss.bits, deeper ? ", down" : "");
+}
+
+std::string TailText(const sim::StepTrace& step) {
+  if (!step.finite) return "overflow or a special value";
+  if (!step.lost_to_alignment.IsZero()) return "a subnormal was flushed to zero";
+  if (step.lost_to_rounding.IsZero()) return "exact";
+  const std::string dropped = DroppedBits(step.before, step.last_kept, step.before.Trailing(), 16);
+  return fmt::format("..{}|{}", KeptBits(step.before, step.last_kept + 3, step.last_kept),
+                     dropped.empty() ? "flushed to zero" : dropped);
+}
+
+}  // namespace lostbits::cli
