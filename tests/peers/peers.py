@@ -31,16 +31,27 @@ def arguments(description):
     return options
 
 
-def dot(options, machine, batch):
-    """The words `lostbits dot` returns for a batch."""
+def ask(options, machine, lines, *more):
     if options.alter:
         machine += ("," if "@" in machine else "@") + options.alter
-    lines = "".join(batch.line(i) + "\n" for i in range(len(batch.c)))
-    run = subprocess.run([options.program, "dot", "--allow-unverified", "-m", machine, "-"], input=lines,
-                         capture_output=True, text=True, check=False)
+    run = subprocess.run([options.program, "dot", "--allow-unverified", "-m", machine, "-", *more],
+                         input=lines, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise RuntimeError(f"lostbits dot -m {machine}: exit code {run.returncode}\n{run.stderr}")
-    return np.array([int(word, 16) for word in run.stdout.split()], dtype=np.uint64)
+    return run.stdout
+
+
+def row_name(options, machine, batch):
+    """The row of our table that `machine` resolves to."""
+    answer = json.loads(ask(options, machine, batch.line(0) + "\n", "--json"))
+    return answer["machine"].partition("@")[0]
+
+
+def dot(options, machine, batch):
+    """The words `lostbits dot` returns for a batch."""
+    lines = "".join(batch.line(i) + "\n" for i in range(len(batch.c)))
+    words = ask(options, machine, lines).split()
+    return np.array([int(word, 16) for word in words], dtype=np.uint64)
 
 
 def seeded(seed, name):
@@ -78,38 +89,41 @@ class Comparison:
     def wanted(self, machine):
         return fnmatch.fnmatchcase(machine, self.options.only)
 
-    def add(self, machine, spelling, acc, batch, ours, theirs):
+    def add(self, machine, asked, acc, batch, theirs):
+        """`machine` is the name in the table of differences, `asked` how lostbits is asked."""
+        if row_name(self.options, asked, batch) != machine.partition("@")[0]:
+            self.failures.append(f"'{asked}' is {row_name(self.options, asked, batch)}, expected "
+                                 f"{machine}")
+        ours = dot(self.options, asked, batch)
         self.instructions += 1
         self.rows += len(ours)
         differs = ours != theirs
         self.differ += int(differs.sum())
         if not differs.any():
             return
+
+        def row(i):
+            digits = acc.bits // 4
+            return (f"  lostbits {ours[i]:0{digits}X}, {self.peer} {theirs[i]:0{digits}X}: echo "
+                    f"'{batch.line(i)}' | lostbits dot --allow-unverified -m '{asked}'")
+
         shape = shapes(acc, ours, theirs)
-        open_rows = differs.copy()
+        left = differs.copy()
         for number, entry in enumerate(self.entries):
             if not any(fnmatch.fnmatchcase(machine, p) for p in entry["machines"].split()):
                 continue
-            hits = np.flatnonzero(open_rows & (shape == SHAPES.index(entry["shape"])))
-            if not hits.size:
-                continue
-            open_rows[hits] = False
+            hits = np.flatnonzero(left & (shape == SHAPES.index(entry["shape"])))
+            left[hits] = False
             self.counts[number] += hits.size
-            if self.examples[number] is None:
-                self.examples[number] = self.row(machine, acc, batch, ours, theirs, hits[0])
-        left = np.flatnonzero(open_rows)
+            if hits.size and self.examples[number] is None:
+                self.examples[number] = row(hits[0])
+        left = np.flatnonzero(left)
         if left.size:
-            kinds = sorted({KINDS[batch.kind[i]] for i in left})
-            which = sorted({SHAPES[shape[i]] for i in left})
-            self.failures.append(
-                f"{spelling}: {left.size} of {len(ours)} rows differ and are not in the table "
-                f"(kinds: {', '.join(kinds)}; {', '.join(which)})\n"
-                + "\n".join(self.row(machine, acc, batch, ours, theirs, i) for i in left[:3]))
-
-    def row(self, machine, acc, batch, ours, theirs, i):
-        digits = acc.bits // 4
-        return (f"  lostbits {ours[i]:0{digits}X}, {self.peer} {theirs[i]:0{digits}X}: "
-                f"echo '{batch.line(i)}' | lostbits dot --allow-unverified -m {machine}")
+            kinds = ", ".join(sorted({KINDS[batch.kind[i]] for i in left}))
+            which = ", ".join(sorted({SHAPES[shape[i]] for i in left}))
+            self.failures.append(f"{asked}: {left.size} of {len(ours)} rows differ, not in the table "
+                                 f"(kinds: {kinds}; {which})\n"
+                                 + "\n".join(row(i) for i in left[:3]))
 
     def finish(self):
         """Prints the table and returns the exit code."""
