@@ -3,6 +3,7 @@
 #define LOSTBITS_TESTS_SIM_ACCUM_TWIN_H_
 
 #include <cstdint>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -37,8 +38,12 @@ inline sim::AccumSpec DrawSpec(Random& r, const sim::ArchRow& row, std::string& 
   int disputes = 0;
   while (disputes < 3 && row.evidence.disputes[disputes].dispute != sim::Dispute::kNone) ++disputes;
   const int draw = r.Between(-1, disputes - 1);
-  what = draw >= 0 ? row.evidence.disputes[draw].setting
-                   : "e_zero=" + std::to_string(spec.e_zero + (r.OneIn(2) ? -1 : 1));
+  if (draw >= 0) {
+    what = row.evidence.disputes[draw].setting;
+  } else {
+    what = "e_zero=";
+    what += std::to_string(spec.e_zero + (r.OneIn(2) ? -1 : 1));
+  }
   return With(spec, what);
 }
 
@@ -77,17 +82,19 @@ inline void CompareTwin(const sim::ArchRow& row, uint64_t seed, uint64_t index, 
   ++count.unequal;
   if (!count.first.empty()) return;
   const int digits = fp8::StorageBits(spec.acc) / 4;
-  std::string line = DotLine(spec, dot.a, dot.b, dot.c);
+  std::ostringstream text;
+  text << Name(row) << " case " << index << " (" << Name(dot.pattern) << "): accum.h "
+       << Hex(word, digits) << ", spec.h " << Hex(by_value, digits) << "\n  echo '"
+       << DotLine(spec, dot.a, dot.b, dot.c);
   if (spec.block != 0) {
     for (const auto& scales : {scale_a, scale_b}) {
-      line += " ;";
-      for (uint64_t code : scales) line += " " + Hex(code, 2);
+      text << " ;";
+      for (uint64_t code : scales) text << ' ' << Hex(code, 2);
     }
   }
-  count.first = Name(row) + " case " + std::to_string(index) + " (" + Name(dot.pattern) +
-                "): accum.h " + Hex(word, digits) + ", spec.h " + Hex(by_value, digits) +
-                "\n  echo '" + line + "' | lostbits dot --machine " + Name(row) +
-                (setting.empty() ? "" : "@" + setting);
+  text << "' | lostbits dot --machine " << Name(row);
+  if (!setting.empty()) text << '@' << setting;
+  count.first = text.str();
 }
 
 }  // namespace lostbits::test

@@ -16,8 +16,11 @@
 namespace lostbits::test {
 
 inline std::string Name(const sim::ArchRow& row) {
-  const std::string scale = *row.scale == '\0' ? "" : std::string("+") + row.scale;
-  return std::string(row.arch) + ":" + row.instruction + ":" + row.in + scale + ":" + row.out;
+  std::ostringstream name;
+  name << row.arch << ':' << row.instruction << ':' << row.in;
+  if (*row.scale != '\0') name << '+' << row.scale;
+  name << ':' << row.out;
+  return name.str();
 }
 
 /// The row called "arch:instruction:in:out" ("in" with "+ue8m0/32" behind it where there are block
