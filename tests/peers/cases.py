@@ -44,19 +44,44 @@ FORMATS = {
     "e2m3": Format(2, 3, 1, "finite"), "e2m1": Format(2, 1, 1, "finite"),
     "ue8m0": Format(8, 0, 127, "scale"), "ue4m3": Format(4, 3, 7, "nan_only")}
 
-KINDS = ("raw", "finite", "cancel", "wide", "tiny", "overflow", "huge", "zeros", "specials",
-         "clamp")
+
+@dataclass(frozen=True)
+class Unit:
+    """One matrix instruction. Without block scales `scale` is None and `block` 0."""
+    k: int
+    a: Format
+    b: Format
+    acc: Format
+    scale: Format = None
+    block: int = 0
+
+    @property
+    def blocks(self):
+        return self.k // self.block if self.block else 0
+
+    @property
+    def reach(self):
+        """Least and largest exponent of a product, scales included."""
+        scales = np.multiply(2, reach(self.scale)) if self.scale else 0
+        return tuple(np.add(reach(self.a), reach(self.b)) + scales)
+
+    def meet(self, low, high):
+        """The exponents in [low, high] that products reach, or the nearest ones that they do."""
+        low, high = np.clip((low, high), *self.reach)
+        if low < high:
+            return low, high
+        return (low, low + 8) if low == self.reach[0] else (high - 6, high)
 
 
 @dataclass
 class Batch:
     """n rows of one instruction. Scales are empty where it has none."""
-    kind: np.ndarray     # [n], index of KINDS
     a: np.ndarray        # [n, k] codes
     b: np.ndarray
     c: np.ndarray        # [n] words
     scale_a: np.ndarray  # [n, blocks] codes
     scale_b: np.ndarray
+    kind: np.ndarray = None  # [n], index of KINDS
 
     def line(self, i):
         """The input of `lostbits dot`."""
@@ -65,6 +90,8 @@ class Batch:
             fields += [self.scale_a[i], self.scale_b[i]]
         return " ; ".join(" ".join(f"{int(x):X}" for x in field) for field in fields)
 
+
+# Codes of one format.
 
 def raw(rng, f, shape):
     return rng.integers(0, 1 << f.bits, shape, dtype=np.uint64)
@@ -142,105 +169,182 @@ def split(rng, f, g, total):
     return first, total - first
 
 
-def meet(low, high, within):
-    """[low, high] cut to `within`, or the end of `within` next to it."""
-    return np.clip(low, *within), np.clip(high, *within)
+# Rows.
 
-
-def generate(rng, k, a_format, b_format, acc, scale, block, n):
-    """n rows. `scale` is None without block scales."""
-    blocks = k // block if block else 0
-    kind = np.arange(n) % len(KINDS)
-    is_kind = {name: kind == i for i, name in enumerate(KINDS)}
-    products = tuple(np.add(reach(a_format), reach(b_format)))
-    total = products if not scale else tuple(np.add(products, np.multiply(2, reach(scale))))
-
-    # The exponent around which a row's products lie.
-    usual = meet(acc.min_exponent - 4, acc.max_exponent - 8, total)
-    centre = uniform(rng, np.full(n, usual[0]), np.full(n, usual[1]))
-    low = meet(acc.min_exponent - acc.mantissa_bits - 16, acc.min_exponent + 4, total)
-    low = low if low[0] < low[1] else (total[0], total[0] + 8)
-    centre = np.where(is_kind["tiny"], uniform(rng, np.full(n, low[0]), np.full(n, low[1])), centre)
-    high = meet(acc.max_exponent - 6, acc.max_exponent + 1, total)
-    high = high if high[0] < high[1] else (total[1] - 6, total[1])
-    centre = np.where(is_kind["overflow"],
-                      uniform(rng, np.full(n, high[0]), np.full(n, high[1])), centre)
-    width = rng.choice([0, 1, 2, 4, 8], n)
-    width = np.where(is_kind["wide"], rng.choice([12, 16, 24, 40], n), width)[:, None]
-    exponent = uniform(rng, centre[:, None] - width + np.zeros((n, k), int),
-                       centre[:, None] + width)
-    one = np.arange(k)[None, :] == rng.integers(0, k, n)[:, None]
-    exponent = np.where(is_kind["huge"][:, None] & one,
-                        exponent + rng.integers(5, 48, n)[:, None], exponent)
-
-    # Clamp: two powers of two and nothing else, one about the smallest subnormal result and one far
-    # below it, so that the grid's lower end decides. They lie in different blocks, if there are.
-    row = np.arange(n)
-    at = rng.integers(0, blocks or k, n) * (block or 1)
-    step = rng.integers(1, max(blocks, 2), n) * block if blocks > 1 else uniform(
-        rng, np.ones(n, int), k - 1)
-    lowest = acc.min_exponent - acc.mantissa_bits
-    clamp = is_kind["clamp"]
-    exponent[row, at] = np.where(clamp, lowest + rng.choice([-1, -1, 0, 0, 1, 3], n), exponent[row, at])
-    other = (at + step) % k
-    exponent[row, other] = np.where(clamp, lowest - rng.integers(1, 28, n), exponent[row, other])
-    alone = clamp[:, None] & (np.arange(k) != at[:, None]) & (np.arange(k) != other[:, None])
-    exact = np.broadcast_to(clamp[:, None], (n, k))
-
-    # Scales take what the operands cannot reach, and a random part of the rest.
+def rows_near(rng, unit, exponent, c_exponent, exact=False, c_exact=False):
+    """Products of the given exponents [n, k], and c of the given ones [n]. Scales take what the
+    operands do not reach, and a random part of the rest."""
+    n = len(exponent)
     scale_a = scale_b = np.zeros((n, 0), np.uint64)
-    if scale:
-        wanted = exponent[:, ::block] - uniform(rng, np.full((n, blocks), products[0] // 2),
-                                                products[1] // 2)
-        ea, eb = split(rng, scale, scale, wanted)
-        ea, eb = (np.clip(e, *reach(scale)) for e in (ea, eb))
-        scale_a, scale_b = (near(rng, scale, e, clamp[:, None]) for e in (ea, eb))
-        exponent = exponent - np.repeat(ea + eb, block, axis=1)
-    ea, eb = split(rng, a_format, b_format, exponent)
-    a, b = near(rng, a_format, ea, exact), near(rng, b_format, eb, exact)
+    if unit.scale:
+        low, high = np.add(reach(unit.a), reach(unit.b)) // 2
+        wanted = exponent[:, ::unit.block] - uniform(rng, np.full((n, unit.blocks), low), high)
+        ea, eb = (np.clip(e, *reach(unit.scale))
+                  for e in split(rng, unit.scale, unit.scale, wanted))
+        scale_a, scale_b = (near(rng, unit.scale, e, exact) for e in (ea, eb))
+        exponent = exponent - np.repeat(ea + eb, unit.block, axis=1)
+    ea, eb = split(rng, unit.a, unit.b, exponent)
+    return Batch(near(rng, unit.a, ea, exact), near(rng, unit.b, eb, exact),
+                 near(rng, unit.acc, c_exponent, c_exact), scale_a, scale_b)
 
-    # Pairs that cancel: neighbours, or half an instruction apart.
-    for step in {1, k // 2} - {0}:
-        first = np.arange(k) // step % 2 == 0
-        first &= np.arange(k) + step < k
-        pair = (rng.random((n, first.sum())) < 0.5) & (rng.random(n) < 0.4)[:, None]
-        pair &= (is_kind["cancel"] | is_kind["huge"] | is_kind["overflow"])[:, None]
-        at = np.flatnonzero(first)
-        negative = finite(a_format, a[:, at] ^ np.uint64(1 << (a_format.bits - 1)))
-        a[:, at + step] = np.where(pair, negative, a[:, at + step])
-        b[:, at + step] = np.where(pair, b[:, at], b[:, at + step])
 
-    # c: near the products, or zero of either sign.
-    c = near(rng, acc, centre + rng.integers(-12, 16, n))
-    zero = rng.integers(0, 2, n, dtype=np.uint64) << np.uint64(acc.bits - 1)
-    share = np.where(is_kind["zeros"], 0.7, np.where(is_kind["tiny"], 0.5, np.where(clamp, 1, 0.2)))
-    c = np.where(rng.random(n) < share, zero, c)
+def signed_zero(rng, f, shape):
+    return finite(f, rng.integers(0, 2, shape, dtype=np.uint64) << np.uint64(f.bits - 1))
 
-    some = is_kind["zeros"][:, None] & (rng.random((n, k)) < rng.choice([0.5, 0.9, 1], (n, 1)))
-    some |= alone
-    sign = rng.integers(0, 2, (n, k), dtype=np.uint64)
-    which = rng.random((n, k)) < 0.5
-    a = np.where(some & which, finite(a_format, sign << np.uint64(a_format.bits - 1)), a)
-    b = np.where(some & ~which, finite(b_format, sign << np.uint64(b_format.bits - 1)), b)
 
-    # One to three operands in a row that are Inf or NaN; c is one in a third of the rows.
-    chosen = is_kind["specials"][:, None] & (rng.random((n, k)) < rng.choice([1, 3], (n, 1)) / k)
-    a = np.where(chosen & which, special(rng, a_format, (n, k)), a)
-    b = np.where(chosen & ~which, special(rng, b_format, (n, k)), b)
-    b = np.where(chosen & which & (rng.random((n, k)) < 0.2), 0, b)
-    c = np.where(is_kind["specials"] & (rng.random(n) < 0.33), special(rng, acc, n), c)
-    if scale:
-        rare = is_kind["specials"][:, None] & (rng.random((n, blocks)) < 0.2)
-        scale_a = np.where(rare, special(rng, scale, (n, blocks)), scale_a)
+def with_zeros(rng, unit, batch, products, c):
+    """Zeros of either sign in place of a or b of the products in a mask, and of c in a mask."""
+    which = rng.random(products.shape) < 0.5
+    batch.a = np.where(products & which, signed_zero(rng, unit.a, which.shape), batch.a)
+    batch.b = np.where(products & ~which, signed_zero(rng, unit.b, which.shape), batch.b)
+    batch.c = np.where(c, signed_zero(rng, unit.acc, c.shape), batch.c)
+    return batch
 
-    # Uniform codes last, so that nothing above tidies them.
-    def put(f, codes):
-        bits = raw(rng, f, codes.shape)
-        shape = (-1,) + (1,) * (codes.ndim - 1)
-        codes = np.where(is_kind["finite"].reshape(shape), finite(f, bits), codes)
-        return np.where(is_kind["raw"].reshape(shape), bits, codes).astype(np.uint64)
 
-    a, b, c = put(a_format, a), put(b_format, b), put(acc, c)
-    if scale:
-        scale_a, scale_b = put(scale, scale_a), put(scale, scale_b)
-    return Batch(kind, a, b, c, scale_a, scale_b)
+def around(rng, unit, low, high, widths, n, c_zero=0.2):
+    """Products within a width of one exponent in [low, high], c near them or zero."""
+    centre = uniform(rng, np.full(n, low), np.full(n, high))
+    width = rng.choice(widths, n)[:, None]
+    exponent = uniform(rng, centre[:, None] - width + np.zeros((n, unit.k), int),
+                       centre[:, None] + width)
+    batch = rows_near(rng, unit, exponent, centre + rng.integers(-12, 16, n))
+    return with_zeros(rng, unit, batch, np.zeros((n, unit.k), bool), rng.random(n) < c_zero)
+
+
+def usual(unit):
+    return unit.meet(unit.acc.min_exponent - 4, unit.acc.max_exponent - 8)
+
+
+def cancelled(rng, unit, batch):
+    """Pairs of products that cancel, neighbours or half an instruction apart, in 4 rows of 10."""
+    n = len(batch.c)
+    for step in {1, unit.k // 2} - {0}:
+        at = np.arange(unit.k - step)
+        at = at[at // step % 2 == 0]
+        pair = (rng.random((n, at.size)) < 0.5) & (rng.random((n, 1)) < 0.4)
+        negative = finite(unit.a, batch.a[:, at] ^ np.uint64(1 << (unit.a.bits - 1)))
+        batch.a[:, at + step] = np.where(pair, negative, batch.a[:, at + step])
+        batch.b[:, at + step] = np.where(pair, batch.b[:, at], batch.b[:, at + step])
+    return batch
+
+
+def powers(rng, unit, places, exponents, c_exponent, c_exact):
+    """Powers of two at some positions, zeros elsewhere."""
+    n = len(c_exponent)
+    exponent, used = np.zeros((n, unit.k), int), np.zeros((n, unit.k), bool)
+    for at, e in zip(places, exponents):
+        exponent[np.arange(n), at] = e
+        used[np.arange(n), at] = True
+    batch = rows_near(rng, unit, exponent, c_exponent, True, c_exact)
+    return with_zeros(rng, unit, batch, ~used, np.zeros(n, bool))
+
+
+# Kinds. Each returns n rows.
+
+def raw_rows(rng, unit, n):
+    scales = [raw(rng, unit.scale, (n, unit.blocks)) if unit.scale else np.zeros((n, 0), np.uint64)
+              for _ in range(2)]
+    return Batch(raw(rng, unit.a, (n, unit.k)), raw(rng, unit.b, (n, unit.k)),
+                 raw(rng, unit.acc, n), *scales)
+
+
+def finite_rows(rng, unit, n):
+    x = raw_rows(rng, unit, n)
+    scales = [finite(unit.scale, s) if unit.scale else s for s in (x.scale_a, x.scale_b)]
+    return Batch(finite(unit.a, x.a), finite(unit.b, x.b), finite(unit.acc, x.c), *scales)
+
+
+def cancel(rng, unit, n):
+    return cancelled(rng, unit, around(rng, unit, *usual(unit), [0, 1, 2, 4, 8], n))
+
+
+def wide(rng, unit, n):
+    return around(rng, unit, *usual(unit), [12, 16, 24, 40], n)
+
+
+def tiny(rng, unit, n):
+    acc = unit.acc
+    low, high = unit.meet(acc.min_exponent - acc.mantissa_bits - 16, acc.min_exponent + 4)
+    return around(rng, unit, low, high, [0, 1, 2, 4, 8], n, c_zero=0.5)
+
+
+def overflow(rng, unit, n):
+    low, high = unit.meet(unit.acc.max_exponent - 6, unit.acc.max_exponent + 1)
+    return cancelled(rng, unit, around(rng, unit, low, high, [0, 1, 2, 4], n))
+
+
+def huge(rng, unit, n):
+    batch = cancel(rng, unit, n)
+    at = np.arange(n), rng.integers(0, unit.k, n)
+    low, high = usual(unit)
+    far = rows_near(rng, unit, uniform(rng, np.full((n, unit.k), (low + high) // 2), high),
+                    np.zeros(n, int))
+    batch.a[at], batch.b[at] = far.a[at], far.b[at]
+    return batch
+
+
+def zeros(rng, unit, n):
+    share = rng.choice([0.5, 0.9, 1], (n, 1))
+    return with_zeros(rng, unit, around(rng, unit, *usual(unit), [0, 2, 8], n),
+                      rng.random((n, unit.k)) < share, rng.random(n) < 0.7)
+
+
+def specials(rng, unit, n):
+    """About one or three operands that are Inf or NaN, at times times 0; c in a third of them."""
+    batch = around(rng, unit, *usual(unit), [0, 2, 8], n)
+    shape = (n, unit.k)
+    chosen = rng.random(shape) < rng.choice([1, 3], (n, 1)) / unit.k
+    which = rng.random(shape) < 0.5
+    batch.a = np.where(chosen & which, special(rng, unit.a, shape), batch.a)
+    batch.b = np.where(chosen & ~which, special(rng, unit.b, shape), batch.b)
+    batch.b = np.where(chosen & which & (rng.random(shape) < 0.2), 0, batch.b).astype(np.uint64)
+    batch.c = np.where(rng.random(n) < 0.33, special(rng, unit.acc, n), batch.c)
+    if unit.scale:
+        rare = rng.random((n, unit.blocks)) < 0.2
+        batch.scale_a = np.where(rare, special(rng, unit.scale, rare.shape), batch.scale_a)
+    return batch
+
+
+def clamp(rng, unit, n):
+    """Two products: one about the smallest subnormal result and one far below it, so that the lower
+    end of the grid decides. In different blocks, if there are. c is zero."""
+    at = rng.integers(0, unit.blocks or unit.k, n) * (unit.block or 1)
+    if unit.blocks > 1:
+        step = rng.integers(1, unit.blocks, n) * unit.block
+    else:
+        step = uniform(rng, np.ones(n, int), unit.k - 1)
+    lowest = unit.acc.min_exponent - unit.acc.mantissa_bits
+    first = lowest + rng.choice([-1, -1, 0, 0, 1, 3], n)
+    second = lowest - rng.integers(1, 28, n)
+    batch = powers(rng, unit, [at, (at + step) % unit.k], [first, second], first, True)
+    batch.c = signed_zero(rng, unit.acc, n)
+    return batch
+
+
+def tie(rng, unit, n):
+    """c a power of two, and up to three products: one that takes c down a binade, one of half an
+    ulp of the result (13 fraction bits: E8M13), one far below that breaks the tie, or not."""
+    acc = unit.acc
+    bits = rng.choice([acc.mantissa_bits, acc.mantissa_bits, 13], n)
+    low, high = unit.meet(acc.min_exponent - acc.mantissa_bits, acc.max_exponent - 26)
+    half = uniform(rng, np.full(n, low + (high - low) // 4), np.full(n, high))
+    c = half + bits + rng.choice([1, 2, 2, 2], n)
+    down = np.where(rng.random(n) < 0.7, c - rng.choice([1, 3, 8, 9, 10, 12], n), half)
+    below = half - rng.choice([1, 4, 6, 7, 7, 8], n)
+    base = rng.integers(0, max(unit.k // 4, 1), n) * 4
+    places = [np.minimum(base + i, unit.k - 1) for i in range(3)]
+    return powers(rng, unit, places, [down, half, below], c, rng.random(n) < 0.7)
+
+
+KINDS = {"raw": raw_rows, "finite": finite_rows, "cancel": cancel, "wide": wide, "tiny": tiny,
+         "overflow": overflow, "huge": huge, "zeros": zeros, "specials": specials, "clamp": clamp,
+         "tie": tie}
+
+
+def generate(rng, unit, n):
+    """n rows, as many of each kind."""
+    parts = [make(rng, unit, len(range(i, n, len(KINDS))))
+             for i, make in enumerate(KINDS.values())]
+    fields = [np.concatenate([getattr(part, name) for part in parts])
+              for name in ("a", "b", "c", "scale_a", "scale_b")]
+    return Batch(*fields, np.repeat(np.arange(len(KINDS)), [len(part.c) for part in parts]))

@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mmaemu import model  # noqa: E402
 
-from cases import FORMATS, generate  # noqa: E402
+from cases import FORMATS, Unit, generate  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -51,14 +51,13 @@ def main():
 
 
 def compare(comparison, name, preset, a, b):
-    acc = FORMATS["f32"]
-    batch = generate(peers.seeded(OPTIONS.seed, name), K, FORMATS[a], FORMATS[b], acc, None, 0,
-                     OPTIONS.cases)
+    unit = Unit(K, FORMATS[a], FORMATS[b], FORMATS["f32"])
+    batch = generate(peers.seeded(OPTIONS.seed, name), unit, OPTIONS.cases)
     operands = [torch.from_numpy(codes.astype(np.uint8)).view(DTYPES[f])
                 for codes, f in ((batch.a, a), (batch.b, b))]
     c = torch.from_numpy(batch.c.astype(np.int32)).view(torch.float32)
     theirs = model.dot(*operands, c, preset=preset).numpy().view(np.uint32).astype(np.uint64)
-    comparison.add(name, name, acc, batch, theirs)
+    comparison.add(name, name, unit.acc, batch, theirs)
 
 
 if __name__ == "__main__":

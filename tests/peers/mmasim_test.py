@@ -27,7 +27,7 @@ os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from cases import FORMATS, generate  # noqa: E402
+from cases import FORMATS, Unit, generate  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -60,6 +60,7 @@ class Instruction:
     machine: str   # our row, and "@k="
     spelling: str  # mmasim's, which lostbits is asked with
     model: object  # makes mmasim's operation
+    k: int
     a: str
     b: str
     acc: str
@@ -84,7 +85,8 @@ def from_ptx(make, arch, text, instruction):
         instruction += "." + kind
     suffix = f"+{scale}/{block}" if block else ""
     machine = f"{ARCH[arch]}:{instruction}:{joined(a, b)}{suffix}:{d}@k={k}"
-    return Instruction(machine, f"{ARCH[arch]}:{text}", lambda: make(arch, text), a, b, d, scale, block)
+    return Instruction(machine, f"{ARCH[arch]}:{text}", lambda: make(arch, text), k, a, b, d, scale,
+                       block)
 
 
 def from_mfma(arch, suffix):
@@ -96,7 +98,8 @@ def from_mfma(arch, suffix):
     a, b = ours[0], ours[-1]
     instruction = "mfma_1k" if types_.endswith("_1k") else "mfma"
     machine = f"{ARCH[arch]}:{instruction}:{joined(a, b)}:{d}@k={k}"
-    return Instruction(machine, f"{ARCH[arch]}:{suffix}", lambda: amd.MFMA(arch, suffix), a, b, d)
+    return Instruction(machine, f"{ARCH[arch]}:{suffix}", lambda: amd.MFMA(arch, suffix), k, a, b,
+                       d)
 
 
 def smallest_mn(texts):
@@ -169,15 +172,13 @@ def main():
     for instruction in all_instructions():
         if instruction.spelling in NOT_OURS or not comparison.wanted(instruction.machine):
             continue
-        a, b, acc = (FORMATS[x] for x in (instruction.a, instruction.b, instruction.acc))
         if NO_FMA and re.search(r":f(32|64):", instruction.machine):
             skipped.append(instruction.spelling)
             continue
-        scale = FORMATS[instruction.scale] if instruction.block else None
-        k = int(instruction.machine.partition("@k=")[2])
-        batch = generate(peers.seeded(OPTIONS.seed, instruction.spelling), k, a, b, acc, scale,
-                         instruction.block, OPTIONS.cases)
-        comparison.add(instruction.machine, instruction.spelling, acc, batch,
+        unit = Unit(instruction.k, FORMATS[instruction.a], FORMATS[instruction.b],
+                    FORMATS[instruction.acc], FORMATS.get(instruction.scale), instruction.block)
+        batch = generate(peers.seeded(OPTIONS.seed, instruction.spelling), unit, OPTIONS.cases)
+        comparison.add(instruction.machine, instruction.spelling, unit.acc, batch,
                        their_words(instruction, batch))
     if skipped:
         print(f"mmasim could not build its fma ({NO_FMA}); not compared: {', '.join(skipped)}")

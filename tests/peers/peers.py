@@ -12,7 +12,7 @@ import numpy as np
 
 from cases import KINDS
 
-CASES = 10000
+CASES = 11000
 HERE = Path(__file__).parent
 
 
@@ -119,10 +119,10 @@ class Comparison:
                 self.examples[number] = row(hits[0])
         left = np.flatnonzero(left)
         if left.size:
-            kinds = ", ".join(sorted({KINDS[batch.kind[i]] for i in left}))
+            kinds = ", ".join(sorted({list(KINDS)[batch.kind[i]] for i in left}))
             which = ", ".join(sorted({SHAPES[shape[i]] for i in left}))
-            self.failures.append(f"{asked}: {left.size} of {len(ours)} rows differ, not in the table "
-                                 f"(kinds: {kinds}; {which})\n"
+            self.failures.append(f"{asked}: {left.size} of {len(ours)} rows differ, not in the "
+                                 f"table (kinds: {kinds}; {which})\n"
                                  + "\n".join(row(i) for i in left[:3]))
 
     def finish(self):
@@ -130,8 +130,8 @@ class Comparison:
         for entry, count, example in zip(self.entries, self.counts, self.examples):
             if not count:
                 if self.options.only == "*" and self.options.cases >= CASES:
-                    self.failures.append(f"in the table, but it did not occur: {entry['machines']}, "
-                                         f"{entry['shape']}")
+                    self.failures.append("in the table, but it did not occur: "
+                                         f"{entry['machines']}, {entry['shape']}")
                 continue
             print(f"\n{count} rows of {entry['machines']}: {entry['shape']}")
             for key in ("ours", "theirs", "right", "evidence"):
