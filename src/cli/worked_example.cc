@@ -113,9 +113,10 @@ std::string ExampleText(const Machine& machine, int width) {
                       Decimal((d - e.chain.exact).Value()));
   const bool assumed = machine.row->evidence.level == sim::EvidenceLevel::kAssumed;
   return text + fmt::format(
-                    "To repeat it, or to see it bit by bit (`explain` for `dot`):\n"
+                    "To repeat it (bit by bit: `lostbits explain {}`):\n"
                     "  echo '{}' | lostbits dot --machine {}{}\n",
-                    DotLineText(s, line), machine.name, assumed ? " --allow-unverified" : "");
+                    machine.name, DotLineText(s, line), machine.name,
+                    assumed ? " --allow-unverified" : "");
 }
 
 }  // namespace lostbits::cli

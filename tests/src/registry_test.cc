@@ -7,6 +7,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 
 namespace lostbits {
 namespace {
@@ -103,7 +104,11 @@ TEST(Machines, PrintedNamesAreUniqueAndFindTheirRow) {
   std::set<std::string> seen;
   for (const sim::ArchRow& row : sim::kArchTable) {
     EXPECT_TRUE(seen.insert(MachineName(row)).second) << MachineName(row) << " names two rows";
-    EXPECT_EQ(&FindMachine(MachineName(row)), &row) << MachineName(row);
+    const Machine machine = FindMachine(MachineName(row));
+    EXPECT_EQ(machine.row, &row) << MachineName(row);
+    EXPECT_EQ(machine.name, MachineName(row));
+    EXPECT_TRUE(machine.spec == row.spec) << MachineName(row);
+    EXPECT_FALSE(machine.altered) << MachineName(row);
   }
 }
 
@@ -118,56 +123,165 @@ TEST(Machines, OtherSpellingsResolveToTheSameRow) {
       {"a100:mma.sync:bf16", "ampere:mma.sync:bf16:f32"},
       {"b200:tcgen05:e4m3:f32", "blackwell:tcgen05:e4m3:f32"},
       {"wgmma:e4m3:f32", "hopper:wgmma:e4m3:f32"},
-      // PTX ISA, "wgmma.mma_async", "mma", "wmma.mma".
+      {"t4:mma.sync.m8n8k4:f16:f32", "turing:mma.sync.m8n8k4:f16:f32"},
+      {"GeForce RTX 5090:mma:e2m3.e2m1:f16", "rtx_blackwell:mma.sync:e2m3.e2m1:f16"},
+      {"sm_120a:mma.sync:e4m3:f32", "rtx_blackwell:mma.sync:e4m3:f32"},
+      {"mi300x:mfma:xf32", "cdna3:mfma:tf32:f32"},
+      {"gfx90a:mfma_1k:bf16", "cdna2:mfma_1k:bf16:f32"},
+      {"mi100:mfma:float32", "cdna1:mfma:f32:f32"},
+      // Block scales.
+      {"b200:nvfp4", "blackwell:tcgen05.mxf4nvf4:e2m1+ue4m3/16:f32"},
+      {"b200:mxf4nvf4:e2m1+ue4m3", "blackwell:tcgen05.mxf4nvf4:e2m1+ue4m3/16:f32"},
+      {"b200:mxf4nvf4:e2m1+ue8m0/16", "blackwell:tcgen05.mxf4nvf4:e2m1+ue8m0/16:f32"},
+      {"b200:mxf4nvf4:e2m1+32", "blackwell:tcgen05.mxf4nvf4:e2m1+ue8m0/32:f32"},
+      {"rtx5090:mxfp4", "rtx_blackwell:mma.sync.mxf4:e2m1+ue8m0/32:f32"},
+      {"b200:mxfp8:e4m3.e5m2", "blackwell:tcgen05.mxf8f6f4:e4m3.e5m2+ue8m0/32:f32"},
+      // PTX ISA, "wgmma.mma_async", "mma", "wmma.mma", "tcgen05.mma".
       {"wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3", "hopper:wgmma:e4m3:f32"},
       {"wgmma.mma_async.sync.aligned.m64n8k32.f16.e5m2.e4m3", "hopper:wgmma:e5m2.e4m3:f16"},
-      {"wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16", "hopper:wgmma:bf16:f32"},
+      {"wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16;", "hopper:wgmma:bf16:f32"},
+      {"wgmma.mma_async.sync.aligned.m64n256k8.f32.tf32.tf32", "hopper:wgmma:tf32:f32"},
       {"sm_89:mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32", "ada:mma.sync:e4m3:f32"},
-      {"sm_89:mma.sync.aligned.m16n8k16.row.col.f32.e4m3.e4m3.f32", "ada:mma.sync:e4m3:f32"},
+      {"sm_89:mma.sync.aligned.m16n8k16.row.col.f32.e4m3.e4m3.f32", "ada:mma.sync:e4m3:f32@k=16"},
+      {"sm_120:mma.sync.aligned.m16n8k16.row.col.f32.e4m3.e5m2.f32",
+       "rtx_blackwell:mma.sync:e4m3.e5m2:f32@k=16"},
       {"sm_90:mma.sync.aligned.m16n8k32.row.col.f16.e4m3.e4m3.f16", "hopper:mma.sync:e4m3:f16"},
+      {"sm_90:mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32", "hopper:mma.sync:f16:f32@k=8"},
+      {"sm_90:mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32", "hopper:mma.sync:tf32:f32@k=4"},
+      {"sm_80:mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64", "ampere:mma.sync:f64:f64"},
+      {"sm_90:mma.sync.aligned.m16n8k8.row.col.f64.f64.f64.f64", "hopper:mma.sync:f64:f64@k=8"},
       {"v100:mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32", "volta:mma.sync:f16:f32"},
+      {"sm_75:mma.sync.aligned.m8n8k4.row.col.f16.f16.f16.f16", "turing:mma.sync.m8n8k4:f16:f16"},
+      {"sm_75:mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32", "turing:mma.sync:f16:f32"},
+      {"mma.sync.aligned.m16n8k32.row.col.kind::f8f6f4.f32.e3m2.e2m1.f32",
+       "rtx_blackwell:mma.sync:e3m2.e2m1:f32"},
+      {"mma.sync.aligned.m16n8k32.row.col.kind::mxf8f6f4.block_scale.scale_vec::1X.f32.e4m3.e4m3."
+       "f32.ue8m0",
+       "rtx_blackwell:mma.sync.mxf8f6f4:e4m3+ue8m0/32:f32"},
+      {"mma.sync.aligned.m16n8k64.row.col.kind::mxf4nvf4.block_scale.scale_vec::4X.f32.e2m1.e2m1."
+       "f32.ue4m3",
+       "rtx_blackwell:mma.sync.mxf4nvf4:e2m1+ue4m3/16:f32"},
+      {"mma.sync.aligned.m16n8k64.row.col.kind::mxf4nvf4.block_scale.scale_vec::2X.f32.e2m1.e2m1."
+       "f32.ue8m0",
+       "rtx_blackwell:mma.sync.mxf4nvf4:e2m1+ue8m0/32:f32"},
       {"h100:wmma.mma.sync.aligned.row.col.m16n16k8.f32.tf32.tf32.f32", "hopper:wmma:tf32:f32"},
       {"a100:wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32", "ampere:mma.sync:f16:f32"},
+      {"v100:wmma.mma.sync.aligned.row.col.m32n8k16.f16.f16", "volta:mma.sync:f16:f16"},
+      {"h100:wmma.mma.sync.aligned.row.col.m8n8k4.f64.f64.f64.f64", "hopper:mma.sync:f64:f64@k=4"},
+      {"tcgen05.mma.cta_group::1.kind::mxf4.block_scale",
+       "blackwell:tcgen05.mxf4:e2m1+ue8m0/32:f32"},
       // MMA-Sim's short form.
       {"m64n128k32.f32.e4m3.e4m3", "hopper:wgmma:e4m3:f32"},
       {"a100:m16n8k16.f32.f16.f16.f32", "ampere:mma.sync:f16:f32"},
+      {"m16n8k64.kind::mxf4nvf4.block16.f32.e2m1.e2m1.f32.ue4m3",
+       "rtx_blackwell:mma.sync.mxf4nvf4:e2m1+ue4m3/16:f32"},
+      {"m128n16k64.kind::mxf4nvf4.block16.f32.e2m1.e2m1.ue8m0",
+       "blackwell:tcgen05.mxf4nvf4:e2m1+ue8m0/16:f32"},
+      {"m64n8k32.kind::f8f6f4.f16.e5m2.e2m3", "blackwell:tcgen05:e5m2.e2m3:f16"},
       // SASS.
       {"QGMMA.64x128x32.F32.E4M3.E4M3", "hopper:wgmma:e4m3:f32"},
       {"HGMMA.64x128x16.F32.BF16", "hopper:wgmma:bf16:f32"},
       {"HGMMA.64x64x16.F32", "hopper:wgmma:f16:f32"},
-      {"QMMA.16832.F32.E4M3.E4M3", "ada:mma.sync:e4m3:f32"},
+      {"sm_89:QMMA.16832.F32.E4M3.E4M3", "ada:mma.sync:e4m3:f32"},
+      {"sm_120:QMMA.16832.F32.E4M3.E2M1", "rtx_blackwell:mma.sync:e4m3.e2m1:f32"},
+      {"QMMA.SF.16832.F32.E4M3.E5M2.E8", "rtx_blackwell:mma.sync.mxf8f6f4:e4m3.e5m2+ue8m0/32:f32"},
+      {"OMMA.SF.16864.F32.E2M1.E2M1.UE4M3.4X", "rtx_blackwell:mma.sync.mxf4nvf4:e2m1+ue4m3/16:f32"},
       {"sm_80:HMMA.16816.F32.BF16", "ampere:mma.sync:bf16:f32"},
-      {"sm_90:HMMA.1684.F32.TF32", "hopper:wmma:tf32:f32"},
+      {"sm_90:HMMA.1684.F32.TF32", "hopper:wmma:tf32:f32@k=4"},
       {"sm_90:HMMA.1688.F32.TF32", "hopper:mma.sync:tf32:f32"},
       {"sm_90:HMMA.16816.F16", "hopper:mma.sync:f16:f16"},
+      {"sm_70:HMMA.884.F32.F32.STEP0", "volta:mma.sync:f16:f32"},
+      {"sm_80:DMMA.884", "ampere:mma.sync:f64:f64"},
+      // AMD assembly, builtins, MMA-Sim's short form.
+      {"gfx942:v_mfma_f32_16x16x16_f16", "cdna3:mfma:f16:f32"},
+      {"gfx942:v_mfma_f32_4x4x4_16b_f16", "cdna3:mfma:f16:f32@k=4"},
+      {"gfx908:v_mfma_f32_32x32x8f16", "cdna1:mfma:f16:f32@k=8"},
+      {"mi250x:v_mfma_f32_32x32x8bf16_1k", "cdna2:mfma_1k:bf16:f32@k=8"},
+      {"gfx90a:v_mfma_f32_16x16x8bf16", "cdna2:mfma:bf16:f32"},
+      {"gfx942:__builtin_amdgcn_mfma_f32_16x16x16bf16_1k", "cdna3:mfma:bf16:f32"},
+      {"v_mfma_f32_16x16x32_fp8_bf8", "cdna3:mfma:e4m3fnuz.e5m2fnuz:f32"},
+      {"v_mfma_f32_32x32x16_bf8_bf8", "cdna3:mfma:e5m2fnuz:f32@k=16"},
+      {"v_mfma_f32_16x16x8_xf32", "cdna3:mfma:tf32:f32"},
+      {"gfx908:__builtin_amdgcn_mfma_f32_16x16x16f16", "cdna1:mfma:f16:f32"},
+      {"gfx90a:llvm.amdgcn.mfma.f64.16x16x4f64", "cdna2:mfma:f64:f64"},
+      {"cdna3:f32_16x16x4_f32", "cdna3:mfma:f32:f32"},
   };
   for (const auto& [name, machine] : kCases) {
     const std::string error = ErrorOf([&, n = name] { FindMachine(n); });
-    ASSERT_EQ(error, "(no error)") << name;
-    EXPECT_EQ(MachineName(FindMachine(name)), machine) << "from " << name;
+    EXPECT_EQ(error, "(no error)") << name;
+    if (error != "(no error)") continue;
+    EXPECT_EQ(FindMachine(name).name, machine) << "from " << name;
+    EXPECT_FALSE(FindMachine(name).altered) << name;
+  }
+}
+
+TEST(Machines, AShorterShapeHasNoLongerGroups) {
+  const std::tuple<const char*, int, int> kCases[] = {
+      {"sm_90:mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32", 8, 8},
+      {"sm_80:mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32", 8, 8},
+      {"sm_80:mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", 16, 8},
+      {"sm_80:mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32", 4, 4},
+      {"sm_120:mma.sync.aligned.m16n8k16.row.col.f32.e4m3.e4m3.f32", 16, 16},
+      {"gfx942:v_mfma_f32_16x16x4_4b_f16", 4, 4},
+      {"gfx942:v_mfma_f32_32x32x8_f16", 8, 8},
+      {"gfx90a:v_mfma_f32_4x4x4f16", 4, 4},
+      // A longer one is a chain of the row's.
+      {"v100:wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32", 4, 4},
+  };
+  for (const auto& [name, k, group] : kCases) {
+    const Machine machine = FindMachine(name);
+    EXPECT_EQ(machine.spec.k, k) << name;
+    EXPECT_EQ(machine.spec.group, group) << name;
+    EXPECT_TRUE(FindMachine(machine.name).spec == machine.spec) << machine.name;
   }
 }
 
 TEST(Machines, RefusesWhatNoRowStandsFor) {
   const std::pair<const char*, const char*> kCases[] = {
       {"hoper:wgmma:e4m3:f32", "hopper:wgmma:e4m3:f32"},
+      {"blackwell:tcgen5:e4m3:f32", "blackwell:tcgen05:e4m3:f32"},
+      {"hopper:wgmma:e4m3:f64", "hopper:wgmma:e4m3:f32"},
       {"h100", "fits"},
       {"mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32", "ada:mma.sync:e4m3:f32"},
+      {"v_mfma_f32_16x16x16f16", "cdna1:mfma:f16:f32, cdna2:mfma:f16:f32, cdna3:mfma:f16:f32"},
       {"ada:wgmma:e4m3:f32", "no machine"},
       {"h100:wmma:e4m3:f32", "no machine"},  // wmma has no FP8 operands
-      {"h100:QMMA.16832.F32.E4M3.E4M3", "ada"},
-      {"a100:QGMMA.64x128x32.F32.E4M3.E4M3", "hopper"},
-      {"rtx5090:mma.sync:e4m3:f32", "volta, ampere, ada, hopper and blackwell"},
-      {"mi300x", "volta, ampere, ada, hopper and blackwell"},
+      {"h100:QMMA.16832.F32.E4M3.E4M3", "of ada and rtx_blackwell, not of hopper"},
+      {"a100:QGMMA.64x128x32.F32.E4M3.E4M3", "of hopper, not of ampere"},
+      {"h100:mma.sync.aligned.m16n8k32.row.col.kind::f8f6f4.f32.e4m3.e4m3.f32", "rtx_blackwell"},
+      {"b300:tcgen05:e4m3:f32", "Blackwell Ultra (sm_103)"},
+      {"sm_103a", "Blackwell Ultra (sm_103)"},
+      {"mi355x", "CDNA4"},
+      {"gfx950:v_mfma_f32_16x16x32_f16", "CDNA4"},
+      {"jetson-thor", "Jetson Thor"},
+      {"sm_121", "GB10"},
       {"hopper:wgmma:e4m4:f32", "unknown format"},
+      {"b200:mxf4nvf4:e2m1+ue5m3/16", "ue4m3/16"},
       {"hopper:wgmma:e4m3:f32:f32", "unknown machine"},
-      {"hopper:mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32", "k = 8"},
-      {"hopper:mma.sync.aligned.m16n8k16.row.col.f16.e4m3.e4m3.f16", "k = 16"},
-      {"v100:mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f16", "c in f16"},
+      {"hopper:mma.sync.aligned.m16n8k32.row.col.f32.f16.f16.f32",
+       "is known for m16n8k8, m16n8k16, not for m16n8k32"},
+      {"hopper:mma.sync.aligned.m16n8k16.row.col.f16.e4m3.e4m3.f16", "not for m16n8k16"},
+      {"a100:mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32", "not for m8n8k4"},
+      {"sm_75:mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "not for m16n8k16"},
+      {"wgmma.mma_async.sync.aligned.m64n12k32.f32.e4m3.e4m3", "not for m64n12k32"},
+      {"gfx942:v_mfma_f32_16x16x8_f16", "not for m16n16k8"},
+      {"wgmma.mma_async.sync.aligned.m64n8k32.f32.e4m3.e4n3", "did you mean e4m3"},
+      {"mma.sync.aligned.m16n8k64.row.col.kind::mxf4nvf5.f32.e2m1.e2m1.f32", "kind::mxf4nvf4"},
+      {"v100:mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f16", "c in f16 and d in f32"},
+      {"v100:wmma.mma.sync.aligned.row.col.m16n16k16.f32.f16", "c in f16 and d in f32"},
       {"mma.sp.sync.aligned.m16n8k64.row.col.f32.e4m3.e4m3.f32", "sparse"},
+      {"mma.sp::ordered_metadata.sync.aligned.m16n8k64.row.col.f32.e4m3.e4m3.f32", "sparse"},
+      {"v_smfmac_f32_16x16x32_f16", "sparse"},
+      {"mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", "integer"},
+      {"v_mfma_i32_16x16x32_i8", "integer"},
+      {"IGMMA.64x8x32.S8.S8", "integer"},
+      {"tcgen05.mma.ws.cta_group::1.kind::f16", ".ws is not modelled"},
+      {"tcgen05.mma.cta_group::2.kind::f16", "cta_group::2"},
       {"tcgen05.mma.cta_group::1.kind::f8f6f4", "instruction descriptor"},
+      {"tcgen05.mma.cta_group::1.kind::tf32.f32.f16.f16", "no machine"},
       {"", "unknown machine"},
       {":::", "unknown machine"},
+      {"@k=16", "unknown machine"},
   };
   for (const auto& [name, part] : kCases) {
     const std::string error = ErrorOf([&, n = name] { FindMachine(n); });
@@ -177,9 +291,104 @@ TEST(Machines, RefusesWhatNoRowStandsFor) {
 }
 
 TEST(Machines, PartialNamesListEveryRow) {
-  EXPECT_EQ(FindMachines("ada").size(), 8u);
+  EXPECT_EQ(FindMachines("ada").size(), 13u);
   EXPECT_EQ(FindMachines("QGMMA").size(), 8u);
   EXPECT_EQ(FindMachines("hopper:wgmma").size(), 12u);
+  EXPECT_EQ(FindMachines("b200:tcgen05:f8f6f4:f32").size(), 25u);
+  EXPECT_EQ(FindMachines("nvfp4").size(), 2u);
+  EXPECT_EQ(FindMachines("UTCQMMA").size(), 75u);
+  EXPECT_EQ(FindMachines("hopper:wgmma:e4m3:f32@F=12").size(), 1u);
+}
+
+TEST(Settings, AreAppliedAndPrintedInOneOrder) {
+  const Machine m = FindMachine("h100:wgmma:e4m3:f32@underflow=signed,E_zero=-126,f=25,out=acc");
+  EXPECT_EQ(m.name, "hopper:wgmma:e4m3:f32@F=25,e_zero=-126,out=acc,underflow=signed");
+  EXPECT_TRUE(m.altered);
+  EXPECT_EQ(m.spec.e_zero, -126);
+  EXPECT_EQ(m.spec.fraction_bits, 25);
+  EXPECT_TRUE(m.spec.out == fp8::kFP32);
+  EXPECT_TRUE(m.spec.signed_underflow);
+  EXPECT_TRUE(FindMachine(m.name).spec == m.spec);
+
+  const Machine tree = FindMachine("mi100:mfma:f16:f32@flow=tree,flush=on");
+  EXPECT_EQ(tree.spec.flow, sim::Flow::kTree);
+  EXPECT_TRUE(tree.spec.flush);
+  const Machine late = FindMachine("cdna3:mfma:f16@sum_bits=31,final_bits=0,group=4");
+  EXPECT_EQ(late.spec.sum_bits, 31);
+  EXPECT_EQ(late.spec.final_bits, 0);
+  EXPECT_EQ(late.spec.group, 4);
+  EXPECT_EQ(FindMachine("hopper:wgmma:f16:f16@rounding=RZ").spec.rounding,
+            fp8::Rounding::kTowardZero);
+  EXPECT_TRUE(FindMachine("hopper:wgmma:f16:f32@out=e8m13").spec.out == sim::kE8M13);
+}
+
+TEST(Settings, OfTheRowItselfDoNotAlterIt) {
+  const Machine m = FindMachine("hopper:wgmma:e4m3:f32@F=13,group=32,flow=chained");
+  EXPECT_EQ(m.name, "hopper:wgmma:e4m3:f32");
+  EXPECT_FALSE(m.altered);
+}
+
+TEST(Settings, AShapeThatExistsIsNoAlteration) {
+  EXPECT_FALSE(FindMachine("ada:mma.sync:e4m3:f32@k=16").altered);
+  EXPECT_TRUE(FindMachine("hopper:wgmma:e4m3:f32@k=16").altered);  // wgmma has no such shape
+  EXPECT_EQ(FindMachine("hopper:wgmma:e4m3:f32@k=16").spec.group, 16);
+  EXPECT_TRUE(FindMachine("hopper:wgmma:e4m3:f32@k=64").altered);
+  // The order of the settings does not matter: k comes first.
+  EXPECT_EQ(FindMachine("hopper:mma.sync:f16:f32@group=4,k=8").spec.group, 4);
+}
+
+TEST(Settings, EveryOtherSideOfADisputeIsAMachine) {
+  for (const sim::ArchRow& row : sim::kArchTable) {
+    for (const sim::DisputeSide& side : row.evidence.disputes) {
+      if (side.dispute == sim::Dispute::kNone) continue;
+      const std::string name = MachineName(row) + "@" + side.setting;
+      const std::string error = ErrorOf([&] { FindMachine(name); });
+      ASSERT_EQ(error, "(no error)") << name;
+      EXPECT_EQ(FindMachine(name).name, name);
+      EXPECT_TRUE(FindMachine(name).altered) << name;
+    }
+  }
+}
+
+TEST(Settings, RefusesWhatMakesNoMachine) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"hopper:wgmma:e4m3:f32@", "setting=value"},
+      {"hopper:wgmma:e4m3:f32@e_zer=-126", "did you mean e_zero"},
+      {"hopper:wgmma:e4m3:f32@zzzzzzzz=1", "known: k, flow, group, F"},
+      {"hopper:wgmma:e4m3:f32@F", "F=13"},
+      {"hopper:wgmma:e4m3:f32@F=", "F=13"},
+      {"hopper:wgmma:e4m3:f32@F=13,F=14", "'F' is set twice"},
+      {"hopper:wgmma:e4m3:f32@F=thirteen", "expected 1 to 62, found 'thirteen'"},
+      {"hopper:wgmma:e4m3:f32@F=13.5", "found '13.5'"},
+      {"hopper:wgmma:e4m3:f32@group=12", "k = 32 is no multiple of group = 12"},
+      {"hopper:wgmma:e4m3:f32@k=65", "expected 1 to 64"},
+      {"hopper:wgmma:e4m3:f32@F=56", "F = 56"},
+      {"hopper:wgmma:e4m3:f32@flow=treee", "known: chained"},
+      {"hopper:wgmma:e4m3:f32@flow=tree", "groups of 2 or 4, found 32"},
+      {"hopper:wgmma:e4m3:f32@flow=block_dot", "block scales"},
+      {"hopper:wgmma:e4m3:f32@flow=interleaved_late_c", "two groups an instruction"},
+      {"hopper:wgmma:e4m3:f32@sum_bits=31", "sum_bits has no meaning with flow=chained"},
+      {"hopper:wgmma:e4m3:f32@flush=on", "flush has no meaning"},
+      {"hopper:wgmma:e4m3:f32@underflow=minus", "signed or plus"},
+      {"hopper:wgmma:e4m3:f32@rounding=stochastic", "random bits"},
+      {"hopper:wgmma:f16:f16@out=e8m13", "float32 accumulator"},
+      {"a100:mma.sync:f64:f64@flow=chained,F=24", "float64"},
+      {"a100:mma.sync:f64:f64@F=24", "F has no meaning with flow=exact"},
+      {"mi100:mfma:f16:f32@flow=chained", "flow=chained needs F"},
+      {"mi250:mfma:f16:f32@rounding=toward-zero", "rounding has no meaning with flow=tree"},
+      {"b200:nvfp4@flow=exact", "no block scales"},
+      {"b200:nvfp4@group=8", "no multiple of a block of 16"},
+      {"b200:nvfp4@F=60", "F = 60"},
+      {"b200:mxfp8:e4m3@flow=block_dot", "at most 6 bits"},
+      {"mi300x:mfma:f16:f32@sum_bits=20", "less than F = 24"},
+      {"mi300x:mfma:f16:f32@final_bits=9", "final_bits = 9"},
+      {"h100@F=13", "fits"},
+  };
+  for (const auto& [name, part] : kCases) {
+    const std::string error = ErrorOf([&, n = name] { FindMachine(n); });
+    EXPECT_NE(error.find(part), error.npos) << "'" << name << "': " << error;
+    EXPECT_EQ(error.find('\n'), error.npos) << error;
+  }
 }
 
 }  // namespace
