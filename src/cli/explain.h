@@ -71,7 +71,7 @@ struct BitLoss {
 BitLoss CountBits(const sim::TermTrace& t);
 /// "5 of 7 bits", "all 6 bits", "-"; ", down" where a floor made a negative term more negative.
 std::string LossText(const sim::TermTrace& t);
-/// The end of a rounded sum: four bits kept, and the first ones dropped: "..1010|0110 01".
+/// The end of a rounded sum: four bits kept, and the first ones dropped: "..1010|0110 01..".
 std::string TailText(const sim::StepTrace& step);
 
 // Bits. '.' stands for a position above the number's first one bit.

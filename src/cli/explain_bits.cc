@@ -86,14 +86,15 @@ std::string LossText(const sim::TermTrace& t) {
   if (loss.cut == 0) return "-";
   if (t.fate == sim::Fate::kGone) return fmt::format("all {} bits", loss.bits);
   const bool deeper = t.term.negative && !t.lost.IsNegative();
-  return fmt::format("{} of {} bits{}", loss.cut, loss.bits, deeper ? ", down" : "");
+  const std::string cut = loss.cut == loss.bits ? "all" : fmt::format("{} of", loss.cut);
+  return fmt::format("{} {} bits{}", cut, loss.bits, deeper ? ", down" : "");
 }
 
 std::string TailText(const sim::StepTrace& step) {
-  if (!step.finite) return "overflow or a special value";
-  if (!step.lost_to_alignment.IsZero()) return "a subnormal was flushed to zero";
+  if (!step.finite) return "not finite";
+  if (!step.lost_to_alignment.IsZero()) return "input flushed";
   if (step.lost_to_rounding.IsZero()) return "exact";
-  const std::string dropped = DroppedBits(step.before, step.last_kept, step.before.Trailing(), 16);
+  const std::string dropped = DroppedBits(step.before, step.last_kept, step.before.Trailing(), 9);
   return fmt::format("..{}|{}", KeptBits(step.before, step.last_kept + 3, step.last_kept),
                      dropped.empty() ? "flushed to zero" : dropped);
 }

@@ -21,6 +21,10 @@ double ValueOf(const fp8::Unpacked& x) {
                                      : sim::ExactNumber(x).Value();
 }
 
+std::string Range(int64_t first, int64_t last) {
+  return first == last ? fmt::format("k = {}", first) : fmt::format("k = {} to {}", first, last);
+}
+
 std::string Power(int exponent) { return fmt::format("2^{}", exponent); }
 
 /// Writes the steps of one instruction.
@@ -31,8 +35,8 @@ class Writer {
 
   std::string Text() {
     const sim::InstructionSummary& s = one_.summary;
-    text_ = fmt::format("Instruction {} of {}: k = {} to {}\n", index_ + 1,
-                        e_.chain.instructions.size(), s.first, s.first + s.count - 1);
+    text_ = fmt::format("Instruction {} of {}: {}\n", index_ + 1, e_.chain.instructions.size(),
+                        Range(s.first, s.first + s.count - 1));
     for (size_t i = 0; i < one_.steps.size(); ++i) {
       if (Idle(i)) {
         ++idle_;
@@ -70,10 +74,12 @@ class Writer {
     return others == 0 && one_.steps.size() > 1 && i > 0;
   }
   void FlushIdle() {
-    if (idle_ > 0)
-      text_ += fmt::format("\n  ({} step{} with nothing but zeros: nothing changes)\n", idle_,
-                           idle_ == 1 ? "" : "s");
+    if (idle_ > 0) text_ += '\n' + IdleText(idle_);
     idle_ = 0;
+  }
+  static std::string IdleText(int steps) {
+    return fmt::format("  ({} step{} with nothing but zeros: nothing changes)\n", steps,
+                       steps == 1 ? "" : "s");
   }
 
   int Digits() const { return layout_.width < 100 ? 8 : 12; }
@@ -98,7 +104,7 @@ class Writer {
       return fmt::format("the products of {} k", first % 2 == 0 ? "even" : "odd");
     if (spec_.flow == Flow::kInterleavedLateC)
       return fmt::format("the products of k % 4 = {} and {}", first % 4, first % 4 + 1);
-    return fmt::format("products k = {} to {}", first, last);
+    return "products " + Range(first, last);
   }
 
   std::string Heading(size_t i) const {
@@ -228,11 +234,14 @@ class Writer {
       const sim::TermTrace& t = step.terms[static_cast<size_t>(step.setter)];
       who = fmt::format("set by {}{}", t.k >= 0 ? "k = " : "", Name(i, t));
     }
-    const int below = step.e_max - step.lsb;
-    Line(
-        fmt::format("Largest exponent {} ({}); {} bits are kept below it, so everything is cut to "
-                    "multiples of {}.",
-                    step.e_max, who, below, Power(step.lsb)));
+    std::string cut =
+        fmt::format("{} bits are kept below it, so everything is cut to multiples of {}",
+                    step.e_max - step.lsb, Power(step.lsb));
+    if (step.kind == Step::kLateSum)
+      cut = fmt::format("the products' sum is cut to multiples of {}, {} to multiples of {}",
+                        Power(step.lsb), AddendName(e_, index_, one_.steps, i),
+                        Power(step.terms.back().lsb));
+    Line(fmt::format("Largest exponent {} ({}); {}.", step.e_max, who, cut));
   }
 
   /// The picture: each term on the grid, '|' where the cut falls.
@@ -253,15 +262,9 @@ class Writer {
                          Power(top), Power(step.lsb));
     const auto row = [&](const std::string& name, bool negative, const sim::ExactNumber& kept,
                          const sim::ExactNumber& whole, int cut, int bottom) {
-      // A late c may be cut above the grid's last bit: those places stay empty.
-      std::string line = fmt::format("  {:>{}} {} {}", name, name_width, negative ? '-' : '+',
-                                     KeptBits(kept, top, step.lsb));
-      const int skip = cut - step.lsb;
-      if (skip > 0) {
-        line = fmt::format("  {:>{}} {} {}", name, name_width, negative ? '-' : '+',
-                           KeptBits(kept, std::max(top, cut), cut));
-      }
-      line += '|';
+      // A late c may be cut above the grid's last bit: what it drops starts there.
+      std::string line = fmt::format("  {:>{}} {} {}|", name, name_width, negative ? '-' : '+',
+                                     KeptBits(kept, std::max(top, cut), cut));
       const int room = layout_.width - static_cast<int>(line.size());
       const std::string dropped = DroppedBits(whole, cut, bottom, room);
       if (!dropped.empty()) line += layout_.colour ? kRed + dropped + kPlain : dropped;
@@ -276,13 +279,10 @@ class Writer {
   }
 
   void Result(const sim::StepTrace& step) {
-    if (!step.rounded) {
-      Line(fmt::format("Sum: {} x {} = {}. It goes on unrounded.", step.sum, Power(step.lsb),
-                       Short(step.before.Value(), 12)));
-      return;
-    }
-    Line(fmt::format("Sum: {} x {} = {}. {}", step.sum, Power(step.lsb),
-                     Short(step.before.Value(), 12), RoundingText(step)));
+    const std::string sum = fmt::format("Sum: {} x {} = {}. ", step.sum, Power(step.lsb),
+                                        Short(step.before.Value(), 12));
+    if (!step.rounded) return Line(sum + "It goes on unrounded.");
+    Line(sum + RoundingText(step));
     RoundingBits(step);
     WordLine(step);
   }
@@ -336,8 +336,8 @@ class Writer {
     table.AddColumn("  step");
     table.AddColumn("exact", Table::kRight);
     table.AddColumn("rounded to", Table::kRight);
-    table.AddColumn("value", Table::kRight);
-    table.AddColumn("kept|dropped at the end");
+    table.AddColumn("value", Table::kRight | Table::kOptional);
+    table.AddColumn("kept|dropped");
     int zeros = 0;
     for (size_t i = first; i <= last; ++i) {
       if (i > first && Idle(i)) {
@@ -345,13 +345,12 @@ class Writer {
         continue;
       }
       const sim::StepTrace& step = one_.steps[i];
-      table.AddRow({"  " + Operation(i), Short(step.before.Value(), 12), WordText(e_, step.word),
-                    Short(CodeValue(spec_.acc, step.word), 12), TailText(step)});
+      table.AddRow({"  " + Operation(i), Short(step.before.Value(), Digits()),
+                    WordText(e_, step.word), Short(CodeValue(spec_.acc, step.word), Digits()),
+                    TailText(step)});
     }
     text_ += table.Text(layout_.width);
-    if (zeros > 0)
-      text_ += fmt::format("  ({} step{} with nothing but zeros: nothing changes)\n", zeros,
-                           zeros == 1 ? "" : "s");
+    if (zeros > 0) text_ += IdleText(zeros);
     return last;
   }
 
@@ -364,9 +363,10 @@ class Writer {
         (t.k >= 0 ? products : others).push_back(name);
     }
     if (!products.empty())
-      others.push_back("k " + (products.size() <= 4
+      others.push_back("k " + (products.size() <= 2
                                    ? fmt::format("{}", fmt::join(products, ","))
                                    : fmt::format("{}..{}", products.front(), products.back())));
+    if (others == std::vector<std::string>{"partial", "partial"}) return "partial sums";
     return others.empty() ? "zeros" : fmt::format("{}", fmt::join(others, " + "));
   }
 
