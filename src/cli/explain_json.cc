@@ -139,12 +139,12 @@ Json SummaryJson(const Explanation& e, const sim::InstructionSummary& s) {
                {"cut", s.cut},
                {"gone", s.gone},
                {"accumulators_cut", s.addends_cut},
-               {"lost_to_alignment", s.lost_to_alignment},
-               {"lost_to_rounding", s.lost_to_rounding}};
+               {"lost_to_alignment", NumberJson(s.lost_to_alignment)},
+               {"lost_to_rounding", NumberJson(s.lost_to_rounding)}};
   if (s.promoted)
     json["promotion"] = {{"before", WordText(e, s.sum_in)},
                          {"result", Word(e, s.sum)},
-                         {"lost", s.lost_to_promotion}};
+                         {"lost", NumberJson(s.lost_to_promotion)}};
   return json;
 }
 

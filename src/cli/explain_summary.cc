@@ -200,7 +200,8 @@ std::string SummaryText(const Explanation& e, int width) {
   line("exact", Short(chain.exact.Value(), 17));
   line("returned", returned);
   if (lost.IsZero()) {
-    line("lost", "nothing");
+    const bool nothing = chain.lost_to_alignment.IsZero() && chain.cut == 0;
+    line("lost", nothing ? "nothing" : "nothing in all: what was cut cancels out");
   } else {
     const fp8::Format out = e.promote > 0 ? fp8::kFP32 : e.spec().out;
     const double error = -lost.Value();

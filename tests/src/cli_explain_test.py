@@ -114,6 +114,12 @@ class Explain(Cli):
             self.assertIn(part, run.stdout)
         self.assertNotIn("\x1b", run.stdout)  # no colour where nobody sees it
 
+    def test_losses_that_cancel_are_named(self):
+        # 240 and two products of 2^-9 each, of opposite signs: both are cut to nothing.
+        text = self.good("explain", "-m", WGMMA, "77 01 81 ; 38 38 38 ; 0")
+        for part in ("2 were cut to nothing", "nothing in all: what was cut cancels out"):
+            self.assertIn(part, text)
+
     def test_floor_is_shown(self):
         text = self.good("explain", "-m", "cdna3:mfma:f16:f32", "3C00 ; 3C00 ; B2800000")
         for part in ("minus infinity", "all 24 bits, down", "0x3F7FFFFF"):
