@@ -39,6 +39,8 @@ struct Term {
 /// The most products any group takes, and c.
 inline constexpr int kMaxGroupTerms = 65;
 
+/// a[index] * b[index]. Operands of at most 32 significant bits: FP64 products leave 64 bits, and
+/// only a watcher of Flow::kExact ever gets one (it must look at the operands instead).
 FP8_HD constexpr Term Product(const Unpacked& a, const Unpacked& b, int index = 0) {
   const uint64_t significand = a.significand * b.significand;
   return {a.exponent + b.exponent,
