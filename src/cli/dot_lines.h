@@ -19,6 +19,9 @@ struct DotLine {
   std::vector<uint64_t> scale_a, scale_b;
 };
 
+/// "'a codes ; b codes ; c word'", and the scales behind it, for help and errors.
+const char* DotLineShape(const sim::AccumSpec& spec);
+
 /// Reads one line; digits may be grouped by spaces or commas and start with 0x. `where` ("-:3")
 /// starts every error. Throws std::invalid_argument on a code that does not fit its format, on
 /// fields of the wrong length, and on scales that are missing or not wanted.
@@ -38,6 +41,8 @@ DotOperands TakeApart(const sim::AccumSpec& spec, const DotLine& line);
 /// The word of spec.acc that the machine returns: a chain of instructions, the last zero-padded.
 uint64_t ComputeDot(const sim::AccumSpec& spec, const DotLine& line);
 
+/// A code in hex, without 0x: as many digits as the format's bits take.
+std::string CodeDigits(uint64_t code, const fp8::Format& format);
 /// The line as ParseDotLine reads it.
 std::string DotLineText(const sim::AccumSpec& spec, const DotLine& line);
 

@@ -10,10 +10,6 @@ namespace {
 using sim::Origin;
 using sim::Step;
 
-std::string Hex(uint64_t code, const fp8::Format& f) {
-  return fmt::format("{:0{}X}", code, (StorageBits(f) + 3) / 4);
-}
-
 /// `addend`: what the accumulator that enters is called.
 std::string TermLabel(const sim::TermTrace& t, const std::string& addend) {
   switch (t.term.origin) {
@@ -29,7 +25,7 @@ std::string TermLabel(const sim::TermTrace& t, const std::string& addend) {
 }
 
 std::string WordText(const sim::StepTrace& step) {
-  return fmt::format("0x{} = {}", Hex(step.word, step.format),
+  return fmt::format("0x{} = {}", CodeDigits(step.word, step.format),
                      Decimal(CodeValue(step.format, step.word)));
 }
 
@@ -55,7 +51,7 @@ std::string TableOf(const sim::StepTrace& step, const std::string& addend, int w
     if (t.fate == sim::Fate::kZero) continue;
     table.AddRow({"  " + TermLabel(t, addend), Decimal(t.exact.Value()),
                   fmt::to_string(t.term.exponent), fmt::to_string(t.kept),
-                  Decimal(t.lost.Value())});
+                  Short(t.lost.Value(), 12)});
   }
   const std::string sum =
       fmt::format("sum of the kept: {} * 2^{} = {}{}", step.sum, step.lsb,
@@ -77,16 +73,16 @@ Json ExampleJson(const sim::AccumSpec& spec) {
       Follow({.row = nullptr, .spec = spec, .name = "", .altered = false}, line, 0);
   const auto hex = [](const std::vector<uint64_t>& codes, const fp8::Format& f) {
     Json list = Json::array();
-    for (uint64_t code : codes) list.push_back(Hex(code, f));
+    for (uint64_t code : codes) list.push_back(CodeDigits(code, f));
     return list;
   };
   Json json = {
-      {"a", hex(line.a, spec.a)}, {"b", hex(line.b, spec.b)}, {"c", Hex(line.c, spec.acc)}};
+      {"a", hex(line.a, spec.a)}, {"b", hex(line.b, spec.b)}, {"c", CodeDigits(line.c, spec.acc)}};
   if (spec.block != 0) {
     json["scale_a"] = hex(line.scale_a, spec.scale);
     json["scale_b"] = hex(line.scale_b, spec.scale);
   }
-  json["d"] = Hex(e.chain.word, spec.acc);
+  json["d"] = CodeDigits(e.chain.word, spec.acc);
   json["value"] = NumberJson(CodeValue(spec.acc, e.chain.word));
   json["exact"] = e.chain.exact.Value();
   return json;
@@ -108,15 +104,16 @@ std::string ExampleText(const Machine& machine, int width) {
     }
   }
   const sim::ExactNumber d(fp8::Unpack(s.acc, e.chain.word));
-  text += fmt::format("  d = 0x{} = {}; exact {}, error {}\n\n", Hex(e.chain.word, s.acc),
-                      Decimal(d.Value()), Decimal(e.chain.exact.Value()),
-                      Decimal((d - e.chain.exact).Value()));
+  const std::string result = fmt::format(
+      "d = 0x{} = {}; exact {}, error {}", CodeDigits(e.chain.word, s.acc), Decimal(d.Value()),
+      Decimal(e.chain.exact.Value()), Decimal((d - e.chain.exact).Value()));
+  text += "  " + Wrap(result, width - 2, "    ") + "\n\n";
   const bool assumed = machine.row->evidence.level == sim::EvidenceLevel::kAssumed;
   return text + fmt::format(
-                    "To repeat it (bit by bit: `lostbits explain {}`):\n"
-                    "  echo '{}' | lostbits dot --machine {}{}\n",
-                    machine.name, DotLineText(s, line), machine.name,
-                    assumed ? " --allow-unverified" : "");
+                    "To repeat it, and to see it bit by bit:\n"
+                    "  echo '{}' | lostbits dot --machine {}{}\n  lostbits explain {}\n",
+                    DotLineText(s, line), machine.name, assumed ? " --allow-unverified" : "",
+                    machine.name);
 }
 
 }  // namespace lostbits::cli

@@ -333,7 +333,6 @@ TEST(Settings, AShapeThatExistsIsNoAlteration) {
   EXPECT_TRUE(FindMachine("hopper:wgmma:e4m3:f32@k=16").altered);  // wgmma has no such shape
   EXPECT_EQ(FindMachine("hopper:wgmma:e4m3:f32@k=16").spec.group, 16);
   EXPECT_TRUE(FindMachine("hopper:wgmma:e4m3:f32@k=64").altered);
-  // The order of the settings does not matter: k comes first.
   EXPECT_EQ(FindMachine("hopper:mma.sync:f16:f32@group=4,k=8").spec.group, 4);
 }
 
@@ -361,6 +360,7 @@ TEST(Settings, RefusesWhatMakesNoMachine) {
       {"hopper:wgmma:e4m3:f32@F=thirteen", "expected 1 to 62, found 'thirteen'"},
       {"hopper:wgmma:e4m3:f32@F=13.5", "found '13.5'"},
       {"hopper:wgmma:e4m3:f32@group=12", "k = 32 is no multiple of group = 12"},
+      {"hopper:mma.sync:f16:f32@group=16,k=8", "k = 8 is no multiple of group = 16"},
       {"hopper:wgmma:e4m3:f32@k=65", "expected 1 to 64"},
       {"hopper:wgmma:e4m3:f32@F=56", "F = 56"},
       {"hopper:wgmma:e4m3:f32@flow=treee", "known: chained"},
