@@ -314,8 +314,8 @@ def clamp(rng, unit, n):
     else:
         step = uniform(rng, np.ones(n, int), unit.k - 1)
     lowest = unit.acc.min_exponent - unit.acc.mantissa_bits
-    first = lowest + rng.choice([-1, -1, 0, 0, 1, 3], n)
-    second = lowest - rng.integers(1, 28, n)
+    first = lowest + rng.choice([-1, -1, -1, 0, 0, 2], n)
+    second = lowest - rng.integers(4, 27, n)
     batch = powers(rng, unit, [at, (at + step) % unit.k], [first, second], first, True)
     batch.c = signed_zero(rng, unit.acc, n)
     return batch
