@@ -236,8 +236,7 @@ FP8_HD constexpr uint64_t LateFloorGroup(const AccumSpec& spec, const Unpacked* 
       c.negative ? -static_cast<int64_t>(c.significand) : static_cast<int64_t>(c.significand);
   // Pairs only: a c this far below the products is nothing, not minus one unit (MM2, gtr_fdpa).
   const bool c_gone = pairs && e_c < e_max - f - 1;
-  const int64_t kept_c =
-      c_gone ? 0 : ShiftDown(c_units, c.exponent - e_max + f - c.fraction_bits);
+  const int64_t kept_c = c_gone ? 0 : ShiftDown(c_units, c.exponent - e_max + f - c.fraction_bits);
   const int64_t kept[2] = {ShiftDown(products.sum, products.exponent - e_max + spec.sum_bits - f),
                            kept_c << (spec.sum_bits - f)};
   const int64_t sum = kept[0] + kept[1];
