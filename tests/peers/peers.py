@@ -74,6 +74,10 @@ def shapes(f, ours, theirs):
     return np.select(tests, range(len(tests)), len(tests))
 
 
+def covers(entry, machine):
+    return any(fnmatch.fnmatchcase(machine, p) for p in entry["machines"].split())
+
+
 class Comparison:
     """Counts what differs, and whether the table says so."""
 
@@ -83,6 +87,7 @@ class Comparison:
         self.entries = [e for e in table if e["peer"] == peer]
         self.counts = [0] * len(self.entries)
         self.examples = [None] * len(self.entries)
+        self.machines = set()
         self.instructions = self.rows = self.differ = 0
         self.failures = []
 
@@ -95,6 +100,7 @@ class Comparison:
             self.failures.append(f"'{asked}' is {row_name(self.options, asked, batch)}, expected "
                                  f"{machine}")
         ours = dot(self.options, asked, batch)
+        self.machines.add(machine)
         self.instructions += 1
         self.rows += len(ours)
         differs = ours != theirs
@@ -110,7 +116,7 @@ class Comparison:
         shape = shapes(acc, ours, theirs)
         left = differs.copy()
         for number, entry in enumerate(self.entries):
-            if not any(fnmatch.fnmatchcase(machine, p) for p in entry["machines"].split()):
+            if not covers(entry, machine):
                 continue
             hits = np.flatnonzero(left & (shape == SHAPES.index(entry["shape"])))
             left[hits] = False
@@ -129,7 +135,8 @@ class Comparison:
         """Prints the table and returns the exit code."""
         for entry, count, example in zip(self.entries, self.counts, self.examples):
             if not count:
-                if self.options.only == "*" and self.options.cases >= CASES:
+                whole = self.options.only == "*" and self.options.cases >= CASES
+                if whole and any(covers(entry, machine) for machine in self.machines):
                     self.failures.append("in the table, but it did not occur: "
                                          f"{entry['machines']}, {entry['shape']}")
                 continue
