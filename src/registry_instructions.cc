@@ -10,7 +10,6 @@
 namespace lostbits {
 namespace {
 
-constexpr char kWmmaTypes[] = "f16 bf16 tf32 f64";
 constexpr char kHalfTypes[] = "f16 bf16 tf32";
 constexpr char kFp8Types[] = "e4m3 e5m2";
 
@@ -38,7 +37,7 @@ struct Mnemonic {
 // SASS: NVIDIA, "CUDA Binary Utilities", instruction sets of Volta to Blackwell.
 constexpr Mnemonic kMnemonics[] = {
     {"mma", "mma", "", "mma.sync mma.sync.m8n8k4", "", true},
-    {"wmma", "wmma", "", "wmma mma.sync", kWmmaTypes, true},
+    {"wmma", "wmma", "", "wmma mma.sync", "", true},
     {"wgmma", "wgmma", "hopper", "wgmma", "", true},
     {"tcgen05", "tcgen05", "blackwell", "tcgen05", "", true},
     {"dmma", "mma", "", "mma.sync", "f64", false},
@@ -142,7 +141,7 @@ void ReadTypes(const std::string& text, const Mnemonic& head, const std::vector<
   if (types.empty()) return;
   query.out = types[0];
   std::string c = types.size() == 4 ? types[3] : types[0];
-  const bool half = head.types == kHalfTypes;
+  const bool half = std::string_view(head.types) == kHalfTypes;
   if (types.size() >= 3) {
     query.in = Joined(types[1], types[2]);
   } else if (half && types.size() == 2 && (types[1] == "bf16" || types[1] == "tf32")) {

@@ -18,12 +18,13 @@ struct InstructionNames {
   const char* types = "";    ///< that the operands are among
   const char* scale = "";
   int block = 0;
+  const char* isa = "";
 };
 constexpr InstructionNames kInstructionNames[] = {
     {"mma.sync mma", "mma.sync"},
     {"mma.sync.m8n8k4", "mma.sync.m8n8k4"},
     {"wgmma wgmma.mma_async", "wgmma"},
-    {"wmma wmma.mma wmma.mma.sync", "wmma mma.sync", "f16 bf16 tf32 f64"},  // wmma knows no FP8
+    {"wmma wmma.mma wmma.mma.sync", "wmma mma.sync", "", "", 0, "wmma"},
     {"tcgen05 tcgen05.mma", "tcgen05"},
     {"mma.sync.mxf8f6f4", "mma.sync.mxf8f6f4"},
     {"tcgen05.mxf8f6f4", "tcgen05.mxf8f6f4"},
@@ -112,6 +113,7 @@ bool ReadInstruction(const std::string& text, Query& query) {
     query.types = names.types;
     query.scale = names.scale;
     query.block = names.block;
+    query.isa = names.isa;
     return true;
   }
   return false;

@@ -25,7 +25,7 @@ struct Query {
   std::string types;  ///< that both operands are among, separated by spaces
   std::string scale;  ///< "ue8m0" or "ue4m3"
   int block = 0;
-  std::string isa;  ///< whose shapes these are: "mma", "wmma", "wgmma", "tcgen05", "mfma"
+  std::string isa;  ///< whose shapes count: "mma", "wmma", "wgmma", "tcgen05", "mfma"
   Shape shape;
   bool types_hidden = false;  ///< PTX's tcgen05.mma: the types lie in the instruction descriptor
 };
@@ -56,7 +56,7 @@ bool ParseAmd(const std::string& text, Query& query);
 /// "m16n8k32", "64x128x32", SASS "16832"; nullopt for anything else.
 std::optional<Shape> ParseShape(std::string_view token);
 std::string ShapeText(const Shape& shape);
-/// The row's instruction comes in the query's shape.
+/// The row's instruction exists in the query's ISA, and comes in its shape.
 bool HasShape(const sim::ArchRow& row, const Query& query);
 /// The shapes of the row's instruction in the query's ISA, for an error: "m16n8k8, m16n8k16".
 std::string ShapesOf(const sim::ArchRow& row, const Query& query);

@@ -21,8 +21,8 @@ struct Shapes {
   const char* shapes;        ///< N: any n
 };
 // PTX ISA 9.0, "mma", "wmma.mma", "wgmma.mma_async", "tcgen05.mma"; AMD's ISA guides of MI100,
-// MI200 and MI300, "MFMA"; MM2's lists, nv_ptx/isa_*.py and amd/isa_mfma.py. FP8 mma.sync of k = 16
-// on sm_90 and sm_100 is left out: nothing says which k its two FP16 instructions take.
+// MI200 and MI300, "MFMA"; MM2's lists, nv_ptx/isa_*.py and amd/isa_mfma.py. Left out, as no source
+// says what it does: FP8 mma.sync of k = 16 on sm_90 and sm_100, wmma TF32 on sm_120.
 constexpr Shapes kShapes[] = {
     {"mma", "volta", "mma.sync", "f16", "m8n8k4"},
     {"mma", "turing", "mma.sync.m8n8k4", "f16", "m8n8k4"},
@@ -38,7 +38,8 @@ constexpr Shapes kShapes[] = {
     {"mma", "rtx_blackwell", "mma.sync.mxf4 mma.sync.mxf4nvf4", "e2m1", "m16n8k64"},
     {"wmma", "", "mma.sync", "f16", kWmma16},
     {"wmma", kSinceAmpere, "mma.sync", "bf16", kWmma16},
-    {"wmma", kSinceAmpere, "mma.sync wmma", "tf32", "m16n16k8"},
+    {"wmma", "ampere ada", "mma.sync", "tf32", "m16n16k8"},
+    {"wmma", "hopper blackwell", "wmma", "tf32", "m16n16k8"},
     {"wmma", kSinceAmpere, "mma.sync", "f64", "m8n8k4"},
     {"wgmma", "", "wgmma", "f16 bf16", "m64nNk16"},
     {"wgmma", "", "wgmma", "tf32", "m64nNk8"},
@@ -120,9 +121,10 @@ std::optional<Shape> ParseShape(std::string_view token) {
 std::string ShapeText(const Shape& s) { return fmt::format("m{}n{}k{}", s.m, s.n, s.k); }
 
 bool HasShape(const sim::ArchRow& row, const Query& query) {
-  if (query.shape.k == 0) return true;
+  if (query.isa.empty()) return true;
   for (const Shapes& s : kShapes) {
     if (query.isa != s.isa || !Covers(s, row)) continue;
+    if (query.shape.k == 0) return true;
     for (const std::string& listed : Split(s.shapes, " ")) {
       if (Matches(*ParseShape(listed), query.shape)) return true;
     }

@@ -141,8 +141,11 @@ DotLine ExampleLine(const sim::AccumSpec& spec) {
   // Numerics section 3: a large product, two that lose bits on a coarse grid, one that goes whole.
   constexpr double kA[] = {15, 1.125, -0.875, 0x1p-9}, kB[] = {15, 0x3p-7, 0x1p-7, 0.5};
   DotLine line;
+  // The nearest number of the format that is not zero.
   const auto code = [](const fp8::Format& f, double x) {
-    return fp8::Pack(f, fp8::Unpack(x)).code;
+    const uint64_t nearest = fp8::Pack(f, fp8::Unpack(x)).code;
+    if (fp8::Unpack(f, nearest).significand != 0) return nearest;
+    return (uint64_t{1} << f.pad) | (x < 0 ? fp8::SignMask(f) : 0);
   };
   // Where blocks are added exactly, each product gets a block of its own, each smaller by its
   // scale.
@@ -158,10 +161,9 @@ DotLine ExampleLine(const sim::AccumSpec& spec) {
   if (spec.block == 0) return line;
   const size_t block = static_cast<size_t>(spec.block);
   for (size_t i = 0; i < (line.a.size() + block - 1) / block; ++i) {
-    line.scale_a.push_back(
-        code(spec.scale, blocks ? std::ldexp(256, -4 * static_cast<int>(i)) : 1));
-    line.scale_b.push_back(
-        code(spec.scale, blocks ? std::ldexp(256, -4 * static_cast<int>(i)) : 1));
+    const double falling = std::ldexp(256, -4 * static_cast<int>(i));
+    line.scale_a.push_back(code(spec.scale, blocks ? falling : 2));
+    line.scale_b.push_back(code(spec.scale, blocks ? falling : 0.5));
   }
   return line;
 }

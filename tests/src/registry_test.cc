@@ -241,11 +241,13 @@ TEST(Machines, RefusesWhatNoRowStandsFor) {
       {"hoper:wgmma:e4m3:f32", "hopper:wgmma:e4m3:f32"},
       {"blackwell:tcgen5:e4m3:f32", "blackwell:tcgen05:e4m3:f32"},
       {"hopper:wgmma:e4m3:f64", "hopper:wgmma:e4m3:f32"},
+      {"b20", "b200"},
       {"h100", "fits"},
       {"mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32", "ada:mma.sync:e4m3:f32"},
       {"v_mfma_f32_16x16x16f16", "cdna1:mfma:f16:f32, cdna2:mfma:f16:f32, cdna3:mfma:f16:f32"},
       {"ada:wgmma:e4m3:f32", "no machine"},
       {"h100:wmma:e4m3:f32", "no machine"},  // wmma has no FP8 operands
+      {"rtx5090:wmma:tf32:f32", "did you mean rtx_blackwell:mma.sync:tf32:f32"},  // see kShapes
       {"h100:QMMA.16832.F32.E4M3.E4M3", "of ada and rtx_blackwell, not of hopper"},
       {"a100:QGMMA.64x128x32.F32.E4M3.E4M3", "of hopper, not of ampere"},
       {"h100:mma.sync.aligned.m16n8k32.row.col.kind::f8f6f4.f32.e4m3.e4m3.f32", "rtx_blackwell"},
