@@ -191,9 +191,9 @@ inline constexpr ArchFamily kFamilies[] = {
      Published("MM2, EMU")},
     {"ada", "mma.sync", kFp8In, Fp16(16, 13, -20, 32),
      Replayed(5000, "RTX 1000 Ada", "VEC", 0)
-         .Disputed(kD2, "e_zero=-21").Disputed(kS8, kMinusZero)},
+         .Disputed(kS8, kMinusZero)},
     {"ada", "mma.sync", kFp8MixedIn, Fp16(16, 13, -20, 32),
-     Published("MM2").Disputed(kD2, "e_zero=-21").Disputed(kS8, kMinusZero)},
+     Published("MM2").Disputed(kS8, kMinusZero)},
     // Hopper wmma and mma.sync.
     {"hopper", "mma.sync", kF64In, Exact(kFP64, 1, 16),
      Published("MM1, MM2", kNanBits)},
@@ -213,10 +213,10 @@ inline constexpr ArchFamily kFamilies[] = {
     // Hopper mma.sync FP8 is emulated through FP16 (CUT).
     {"hopper", "mma.sync", kFp8In, Fp16(16, 25, -21, 32, kLate),
      Replayed(10000, "H100, H200", "VEC", kLowering)
-         .Disputed(kD2, "e_zero=-22").Disputed(kS8, kMinusZero)},
+         .Disputed(kS8, kMinusZero)},
     {"hopper", "mma.sync", kFp8MixedIn, Fp16(16, 25, -21, 32, kLate),
      Assumed("from the unmixed rows", kLowering)
-         .Disputed(kD2, "e_zero=-22").Disputed(kS8, kMinusZero)},
+         .Disputed(kS8, kMinusZero)},
     {"hopper", "mma.sync", kFp8AnyIn, Fp32(16, 25, -133, 32, kLate),
      Assumed("from B200's rows and CUT", kInterleave | kLowering)},
     // Hopper wgmma: FP16, BF16, TF32, and the native FP8 unit (QGMMA), m64nNk32. The H200 files of VEC
@@ -235,7 +235,7 @@ inline constexpr ArchFamily kFamilies[] = {
     {"hopper", "wgmma", kFp8MixedIn, Fp22(32, 13, -133, 32),
      Published("MM1, MM2")},
     {"hopper", "wgmma", kFp8AnyIn, Fp16(32, 13, -21, 32),
-     Published("MM2").Disputed(kD2, "e_zero=-133").Disputed(kS8, kMinusZero)},
+     Published("MM2").Disputed(kS8, kMinusZero)},
     // Blackwell, datacentre (sm_100): mma.sync as on Hopper, tcgen05 native.
     {"blackwell", "mma.sync", kF64In, Exact(kFP64, 1, 4),
      Published("MM1, MM2", kNanBits)},
@@ -255,12 +255,12 @@ inline constexpr ArchFamily kFamilies[] = {
      Replayed(5000, "B200", "VEC", kInterleave | kLowering)},
     {"blackwell", "mma.sync", kFp8In, Fp16(16, 25, -21, 32, kLate),
      Replayed(5000, "B200", "VEC", kLowering)
-         .Disputed(kD2, "e_zero=-22").Disputed(kS8, kMinusZero)},
+         .Disputed(kS8, kMinusZero)},
     {"blackwell", "mma.sync", kFp8MixedIn, Fp32(16, 25, -133, 32, kLate),
      Assumed("from the unmixed rows", kInterleave | kLowering)},
     {"blackwell", "mma.sync", kFp8MixedIn, Fp16(16, 25, -21, 32, kLate),
      Assumed("from the unmixed rows", kLowering)
-         .Disputed(kD2, "e_zero=-22").Disputed(kS8, kMinusZero)},
+         .Disputed(kS8, kMinusZero)},
     {"blackwell", "tcgen05", kF16In, Fp32(16, 25, -133, 16),
      Published("MM1, MM2")},
     {"blackwell", "tcgen05", kF16In, Fp16(16, 25, -21, 16),
@@ -272,7 +272,7 @@ inline constexpr ArchFamily kFamilies[] = {
     {"blackwell", "tcgen05", kF8f6f4In, Fp32(32, 25, -133, 32),
      Published("MM2; FP8 and FP4 also MM1")},
     {"blackwell", "tcgen05", kF8f6f4In, Fp16(32, 25, -21, 32),
-     Published("MM2; FP8 and FP4 also MM1").Disputed(kD2, "e_zero=-133").Disputed(kS8, kMinusZero)},
+     Published("MM2; FP8 and FP4 also MM1").Disputed(kS8, kMinusZero)},
     {"blackwell", "tcgen05.mxf8f6f4", kF8f6f4In, Mx(kE8M0, 32),
      Published("MM2; FP8 and FP4 also MM1").Disputed(kD1, "e_zero=-126").Disputed(kS8, kMinusZero)},
     {"blackwell", "tcgen05.mxf4", kE2m1In, Fp4(kE8M0, 32),
@@ -282,7 +282,7 @@ inline constexpr ArchFamily kFamilies[] = {
     {"blackwell", "tcgen05.mxf4nvf4", kE2m1In, Fp4(kE8M0, 16),
      Published("MM1, MM2").Disputed(kD8, "e_zero=-126").Disputed(kS8, kMinusZero)},
     {"blackwell", "tcgen05.mxf4nvf4", kE2m1In, Fp4(kE4M3FN, 16),
-     Published("MM1, MM2").Disputed(kD8, "e_zero=-126").Disputed(kS8, kMinusZero)},
+     Published("MM1, MM2")},
     // Blackwell, RTX (sm_120): mma.sync with a native f8f6f4 unit.
     {"rtx_blackwell", "mma.sync", kF64In, Exact(kFP64, 1, 4),
      Published("MM2", kNanBits)},
@@ -297,7 +297,7 @@ inline constexpr ArchFamily kFamilies[] = {
     {"rtx_blackwell", "mma.sync", kF8f6f4In, Fp32(32, 25, -133, 32),
      Published("MM2; FP8 and FP4 also MM1")},
     {"rtx_blackwell", "mma.sync", kF8f6f4In, Fp16(32, 25, -21, 32),
-     Published("MM2; FP8 and FP4 also MM1").Disputed(kD2, "e_zero=-22").Disputed(kS8, kMinusZero)},
+     Published("MM2; FP8 and FP4 also MM1").Disputed(kS8, kMinusZero)},
     {"rtx_blackwell", "mma.sync.mxf8f6f4", kF8f6f4In, Mx(kE8M0, 32),
      Published("MM2; FP8 and FP4 also MM1").Disputed(kD1, "e_zero=-126").Disputed(kS8, kMinusZero)},
     {"rtx_blackwell", "mma.sync.mxf4", kE2m1In, Fp4(kE8M0, 32),
@@ -307,7 +307,7 @@ inline constexpr ArchFamily kFamilies[] = {
     {"rtx_blackwell", "mma.sync.mxf4nvf4", kE2m1In, Fp4(kE8M0, 16),
      Published("MM1, MM2").Disputed(kD8, "e_zero=-126").Disputed(kS8, kMinusZero)},
     {"rtx_blackwell", "mma.sync.mxf4nvf4", kE2m1In, Fp4(kE4M3FN, 16),
-     Published("MM1, MM2").Disputed(kD8, "e_zero=-126").Disputed(kS8, kMinusZero)},
+     Published("MM1, MM2")},
     // AMD CDNA1 (gfx908): v_mfma_f32_*.
     {"cdna1", "mfma", kF32In, Exact(kFP32, 1, 4),
      Published("MM1, MM2", kAmdGaps)},

@@ -15,7 +15,8 @@ using fp8::Unpacked;
 
 /// Where an addend comes from, for whoever watches a sum.
 enum class Origin : uint8_t {
-  kProduct,   ///< a[index] * b[index]
+  kProduct,   ///< a[index] * b[index]; under Flow::kInterleavedLateC index counts the products in
+              ///< the order they are gathered, and sim/trace.h maps it back to k
   kBlock,     ///< the exact dot product of the block of products that starts at index
   kAddend,    ///< the accumulator that enters the group
   kProducts,  ///< the sum of the group's products

@@ -235,28 +235,28 @@ std::string MachineName(const sim::ArchRow& row) {
 
 Machine AsMachine(const sim::ArchRow& row) { return {&row, row.spec, MachineName(row), false}; }
 
-std::string OpenText(const sim::Evidence& evidence) {
+std::string OpenText(const sim::Evidence& evidence, bool common) {
   std::vector<std::string> open;
   for (const sim::GapText& gap : sim::kGapTexts) {
-    if (evidence.gaps & gap.gap) open.emplace_back(gap.text);
+    const bool is_common = gap.gap == sim::kNoSpecials || gap.gap == sim::kFromModels;
+    if (!(evidence.gaps & gap.gap) || (is_common && !common)) continue;
+    open.emplace_back(gap.name);
+    std::replace(open.back().begin(), open.back().end(), '_', ' ');
   }
-  if (*evidence.note) open.emplace_back(evidence.note);
   for (const sim::DisputeSide& side : evidence.disputes) {
     for (const sim::DisputeText& d : sim::kDisputeTexts) {
-      if (d.dispute == side.dispute)
-        open.push_back(
-            fmt::format("disputed ({}): {}; other side: @{}", d.id, d.question, side.setting));
+      if (d.dispute == side.dispute) open.emplace_back(d.id);
     }
   }
-  return fmt::format("{}", fmt::join(open, "; "));
+  return fmt::format("{}", fmt::join(open, ", "));
 }
 
 std::string EvidenceText(const sim::Evidence& e) {
-  const std::string rests = e.level == sim::EvidenceLevel::kHardware
-                                ? fmt::format("{} recorded rows of {} replayed, all equal ({})",
-                                              e.vectors, e.gpus, e.source)
-                                : std::string(e.source);
-  const std::string open = OpenText(e);
+  const std::string rests =
+      e.level == sim::EvidenceLevel::kHardware
+          ? fmt::format("{} recorded rows of {} ({})", e.vectors, e.gpus, e.source)
+          : std::string(e.source);
+  const std::string open = OpenText(e, true);
   return fmt::format("{}: {}{}{}", EvidenceName(e.level), rests,
                      open.empty() ? "" : "; open: ", open);
 }

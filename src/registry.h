@@ -73,8 +73,9 @@ Machine AsMachine(const sim::ArchRow& row);
 
 /// One line: "hardware: 10000 recorded rows of A100, A2 (VEC); open: ...".
 std::string EvidenceText(const sim::Evidence& evidence);
-/// What the evidence does not pin, and the disputes: "no_specials text; disputed: ...". "" if none.
-std::string OpenText(const sim::Evidence& evidence);
+/// What the evidence does not pin, and the disputes, by their short names: "c zero only, D1"; ""
+/// if none. Without `common`, less what every row of its level leaves open.
+std::string OpenText(const sim::Evidence& evidence, bool common);
 
 /// "chained", "interleaved_late_c", "block_dot", "exact", "tree", "late_floor", "late_floor_pairs".
 std::string_view FlowName(sim::Flow flow);

@@ -147,7 +147,7 @@ void PrintText(const Side (&side)[2], Draw draw, const std::vector<AttentionComp
     fmt::print("{}{}\n", features.Text(width),
                Wrap("A with B's: share of the differing outputs that then equal B's", width));
   }
-  fmt::print("{}\n", Wrap(fmt::format("{} Every length up to {} was tried, and those above.",
+  fmt::print("{}\n", Wrap(fmt::format("{} Lengths tried: each up to {}, and those of the table.",
                                       Verdict(last, first), every),
                           width));
 }

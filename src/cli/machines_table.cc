@@ -35,23 +35,6 @@ std::string EvidenceCell(const sim::Evidence& e) {
   return std::string(EvidenceName(e.level)) + (e.vectors > 0 ? fmt::format(" {}", e.vectors) : "");
 }
 
-/// What is open, but for what every row of its level has in common.
-std::string OpenCell(const sim::Evidence& e) {
-  std::vector<std::string> open;
-  for (const sim::GapText& gap : sim::kGapTexts) {
-    if (!(e.gaps & gap.gap) || gap.gap == sim::kNoSpecials || gap.gap == sim::kFromModels) continue;
-    std::string name = gap.name;
-    std::replace(name.begin(), name.end(), '_', ' ');
-    open.push_back(name);
-  }
-  for (const sim::DisputeSide& side : e.disputes) {
-    for (const sim::DisputeText& d : sim::kDisputeTexts) {
-      if (d.dispute == side.dispute) open.emplace_back(d.id);
-    }
-  }
-  return fmt::format("{}", fmt::join(open, ", "));
-}
-
 const char* FlowCell(const AccumSpec& s) {
   switch (s.flow) {
     case Flow::kChained: return "chained";
@@ -169,7 +152,7 @@ std::string TableText(const Rows& rows, int width) {
                   fmt::to_string(s.group),
                   s.fraction_bits == 0 ? "-" : fmt::to_string(s.fraction_bits), ResultText(s),
                   fmt::to_string(s.k), EvidenceCell(row.evidence), FlowCell(s),
-                  OpenCell(row.evidence)});
+                  OpenText(row.evidence, false)});
     first += family.size();
   }
   const std::string legend =

@@ -219,13 +219,9 @@ int RunStudy(const Arguments& a, const GlobalOptions& global) {
     fmt::print("\nAssumed:\n");
     for (const std::string& line : assumptions)
       fmt::print("- {}\n", Wrap(line, OutputWidth() - 2, "  "));
-    for (const Json& m : NeedleMachines(variants))
-      fmt::print("- {}\n",
-                 Wrap(fmt::format("{}: {} ({}{}{})", m["machine"].get<std::string>(),
-                                  m["evidence"].get<std::string>(), m["proof"].get<std::string>(),
-                                  m["open"].get<std::string>().empty() ? "" : "; open: ",
-                                  m["open"].get<std::string>()),
-                      OutputWidth() - 2, "  "));
+    for (const Machine& m : NeedleMachines(variants))
+      fmt::print("- {}\n", Wrap(fmt::format("{}: {}", m.name, EvidenceText(m.row->evidence)),
+                                OutputWidth() - 2, "  "));
     return kFine;
   }
   Json list = Json::array();
@@ -235,7 +231,7 @@ int RunStudy(const Arguments& a, const GlobalOptions& global) {
                        {"trials", options.trials},
                        {"guessing", 1.0 / sim::kCodewords},
                        {"assumptions", assumptions},
-                       {"machines", NeedleMachines(variants)},
+                       {"machines", NeedleMachinesJson(variants)},
                        {"cells", list}});
   return kFine;
 }
@@ -259,22 +255,27 @@ std::vector<std::string> NeedleAssumptions() {
       "Keys that left no trace: P rounded to 0 or every product cut to nothing; one row sampled."};
 }
 
-Json NeedleMachines(const std::vector<sim::NeedleVariant>& variants) {
+std::vector<Machine> NeedleMachines(const std::vector<sim::NeedleVariant>& variants) {
   // Rows of equal arithmetic may differ in evidence. The table lists Hopper's wgmma rows before
   // Blackwell's tcgen05 rows, so each kernel here finds its own machine's.
-  std::vector<const sim::ArchRow*> used;
+  std::vector<Machine> used;
   for (const sim::NeedleVariant& v : variants) {
     for (const sim::AccumSpec& spec : {v.recipe.qk, v.recipe.pv}) {
       for (const sim::ArchRow& row : sim::kArchTable) {
         const std::string_view instruction = row.instruction;
         if (row.spec != spec || (instruction != "wgmma" && instruction != "tcgen05")) continue;
-        if (std::find(used.begin(), used.end(), &row) == used.end()) used.push_back(&row);
+        if (std::none_of(used.begin(), used.end(), [&](const Machine& m) { return m.row == &row; }))
+          used.push_back(AsMachine(row));
         break;
       }
     }
   }
+  return used;
+}
+
+Json NeedleMachinesJson(const std::vector<sim::NeedleVariant>& variants) {
   Json list = Json::array();
-  for (const sim::ArchRow* row : used) list.push_back(EvidenceJson(AsMachine(*row)));
+  for (const Machine& machine : NeedleMachines(variants)) list.push_back(EvidenceJson(machine));
   return list;
 }
 

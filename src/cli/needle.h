@@ -11,7 +11,8 @@
 namespace lostbits::cli {
 
 /// The machine rows the study computes with, once each, with their evidence.
-Json NeedleMachines(const std::vector<sim::NeedleVariant>& variants);
+std::vector<Machine> NeedleMachines(const std::vector<sim::NeedleVariant>& variants);
+Json NeedleMachinesJson(const std::vector<sim::NeedleVariant>& variants);
 /// What a reader must know before believing a figure: one sentence each, for both kinds of run.
 std::vector<std::string> NeedleAssumptions();
 

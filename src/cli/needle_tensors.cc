@@ -197,7 +197,7 @@ int NeedleOnTensors(const TensorRun& run, const GlobalOptions& global) {
                          {"descale", {q.descale, k.descale, v.descale}},
                          {"saturated", {q.saturated, k.saturated, v.saturated}},
                          {"assumptions", NeedleAssumptions()},
-                         {"machines", NeedleMachines(variants)},
+                         {"machines", NeedleMachinesJson(variants)},
                          {"heads", list}});
     return kFine;
   }

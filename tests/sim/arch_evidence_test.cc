@@ -175,5 +175,24 @@ TEST(ArchEvidence, SettingsAreTheOtherSides) {
   }
 }
 
+/// 2^(this) is the smallest nonzero product, scales included.
+int SmallestProduct(const AccumSpec& s) {
+  const auto smallest = [](fp8::Format f) { return fp8::MinExponent(f) - f.mantissa_bits; };
+  return smallest(s.a) + smallest(s.b) + (s.block == 0 ? 0 : 2 * smallest(s.scale));
+}
+
+// A clamp shows only if it can cut a product, so no row whose products are too large for that is
+// disputed on it.
+TEST(ArchEvidence, DisputedClampsShow) {
+  for (const ArchRow& row : sim::kArchTable) {
+    for (const DisputeSide& side : row.evidence.disputes) {
+      const AccumSpec other = test::With(row.spec, side.setting);
+      if (other.e_zero == row.spec.e_zero) continue;
+      const int grid = std::max(row.spec.e_zero, other.e_zero) - row.spec.fraction_bits;
+      EXPECT_LT(SmallestProduct(row.spec), grid) << test::Name(row) << '@' << side.setting;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lostbits
