@@ -5,7 +5,7 @@
 //   - a nonzero product or c marks its exponent; a zero one carries kZeroExponent, below all
 //   others;
 //   - an output that meets Inf, NaN, or a result outside FP32's normal range is marked, and the
-//     caller computes that group of it by the integers.
+//     caller computes that group of it by the integers. Every finite FP16 result is done here.
 // No floating-point operation here is inexact, sees or gives a subnormal, so the caller's rounding
 // mode and flush-to-zero setting change nothing.
 #if defined(LOSTBITS_SIM_ACCUM_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -19,6 +19,7 @@
 #include <cstring>
 
 #include "hwy/highway.h"
+#include "sim/accum_round-inl.h"
 #include "sim/gemm_pack.h"
 
 // Scalable vectors cannot be array elements, and one scalar lane has no 16-bit halves: the integers
@@ -29,15 +30,6 @@ HWY_BEFORE_NAMESPACE();
 namespace lostbits::sim {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using D32 = hn::CappedTag<int32_t, kStrip>;
-using DU32 = hn::RebindToUnsigned<D32>;
-using DF32 = hn::RebindToFloat<D32>;
-using D16 = hn::Repartition<int16_t, D32>;
-using DU16 = hn::RebindToUnsigned<D16>;
-using V32 = hn::Vec<D32>;
-using V16 = hn::Vec<D16>;
-using M32 = hn::Mask<D32>;
 
 // Two consecutive int16 (or one word) of A, for every column.
 HWY_INLINE V32 Broadcast(const void* pair) {
@@ -72,40 +64,6 @@ HWY_INLINE V16 MaxOfHalves(V16 v) {
   return hn::Max(v, hn::BitCast(D16(), hn::RotateRight<16>(hn::BitCast(DU32(), v))));
 }
 
-// c taken apart: biased exponent, significand with the hidden bit, 0 or -1 for the sign.
-struct LaneAddend {
-  V32 exponent, significand, negative;
-};
-HWY_INLINE LaneAddend TakeApart(V32 word, int exponent_of_zero) {
-  const D32 d;
-  const V32 field = hn::And(hn::ShiftRight<23>(word), hn::Set(d, 0xFF));
-  const V32 mantissa = hn::And(word, hn::Set(d, 0x7F'FFFF));
-  const V32 hidden = hn::IfThenZeroElse(hn::Eq(field, hn::Zero(d)), hn::Set(d, 0x80'0000));
-  const V32 significand = hn::Or(mantissa, hidden);
-  const V32 exponent = hn::IfThenElse(hn::Eq(significand, hn::Zero(d)),
-                                      hn::Set(d, exponent_of_zero), hn::Max(field, hn::Set(d, 1)));
-  return {exponent, significand, hn::ShiftRight<31>(word)};
-}
-
-HWY_INLINE V32 Negate(V32 magnitude, V32 negative) {
-  return hn::Sub(hn::Xor(magnitude, negative), negative);
-}
-
-HWY_INLINE M32 Outside(V32 x, int low, int high) {
-  const D32 d;
-  const DU32 du;
-  const auto above_low = hn::BitCast(du, hn::Sub(x, hn::Set(d, low)));
-  return hn::RebindMask(d, hn::Gt(above_low, hn::Set(du, static_cast<uint32_t>(high - low))));
-}
-
-// Logical shift right by min(bits, 31); bits >= 0.
-HWY_INLINE V32 Cut(V32 magnitude, V32 bits) {
-  const D32 d;
-  const DU32 du;
-  const V32 clamped = hn::Min(bits, hn::Set(d, 31));
-  return hn::BitCast(d, hn::Shr(hn::BitCast(du, magnitude), hn::BitCast(du, clamped)));
-}
-
 // A group's operands, where each row of A and the strip of B keep them.
 template <int kRows>
 struct GroupOperands {
@@ -130,7 +88,7 @@ HWY_INLINE void MaxExponents(const GroupOperands<kRows>& ops, int group, int64_t
   for (int r = 0; r < kRows; ++r) e_max[r] = MaxOfHalves(e_max[r]);
 }
 
-// ---- F = 13, output E8M13: products in 16-bit halves -------------------------------------------
+// ---- F = 13, output E8M13 or FP16: products in 16-bit halves -----------------------------------
 
 // Exponents of a sum in the comfortable range, biased: S * 2^(e_max - 13) with 1 <= |S| < 2^20 is
 // then a normal FP32 number. c = 0 takes the low end, where no FP8 product reaches.
@@ -160,29 +118,38 @@ HWY_INLINE V16 CutHalf(V16 magnitude, V16 bits) {
 
 /// One group of kRows x Lanes(D32) outputs. c[r] holds accumulators and receives results; bad[r]
 /// marks lanes that the integers must do.
-template <int kRows>
+template <fp8::Format kAcc, int kRows>
 HWY_INLINE void NarrowGroup(const GroupOperands<kRows>& ops, const BlockLayout& a_layout,
-                            const BlockLayout& b_layout, int group, int64_t lane, V32 (&c)[kRows],
-                            M32 (&bad)[kRows]) {
+                            const BlockLayout& b_layout, const AccumSpec& spec, int64_t lane,
+                            V32 (&c)[kRows], M32 (&bad)[kRows]) {
+  constexpr bool kHalf = kAcc == fp8::kFP16;
   const D32 d32;
   const DF32 df32;
   const D16 d;
   V16 e_max[kRows];
-  MaxExponents<kRows>(ops, group, lane, e_max);
+  MaxExponents<kRows>(ops, spec.group, lane, e_max);
+  const int exponent_of_zero = kHalf ? spec.e_zero + kExponentBias : kNarrowLow;
   V32 e[kRows], sum[kRows];
   for (int r = 0; r < kRows; ++r) {
-    const LaneAddend addend = TakeApart(c[r], kNarrowLow);
-    e_max[r] = hn::Max(e_max[r], hn::BitCast(d, BothHalves(addend.exponent)));
+    const LaneAddend addend = TakeApart<kAcc>(c[r], exponent_of_zero);
+    const V32 presented = kHalf ? Presented<kAcc>(addend.exponent) : addend.exponent;
+    e_max[r] = hn::Max(e_max[r], hn::BitCast(d, BothHalves(presented)));
     e[r] = hn::ShiftRight<16>(hn::BitCast(d32, e_max[r]));
-    // 23 fraction bits to 13, and to the common exponent.
-    const V32 bits = hn::Add(hn::Sub(e[r], addend.exponent), hn::Set(d32, 10));
-    sum[r] = Negate(Cut(addend.significand, bits), addend.negative);
+    // To 13 fraction bits, and to the common exponent.
+    V32 significand = addend.significand;
+    V32 bits = hn::Sub(e[r], addend.exponent);
+    if constexpr (kHalf) {
+      significand = hn::ShiftLeft<13 - kAcc.mantissa_bits>(significand);
+    } else {
+      bits = hn::Add(bits, hn::Set(d32, kAcc.mantissa_bits - 13));
+    }
+    sum[r] = Negate(Cut(significand, bits), addend.negative);
   }
   const int64_t at = 2 * lane;
   const auto* eb = reinterpret_cast<const int16_t*>(ops.b) + at;
   const auto* mb = reinterpret_cast<const int16_t*>(ops.b + b_layout.significands) + at;
   const auto* sb = reinterpret_cast<const int16_t*>(ops.b + b_layout.signs) + at;
-  for (int k = 0; k < group; k += 2, eb += 2 * kStrip, mb += 2 * kStrip, sb += 2 * kStrip) {
+  for (int k = 0; k < spec.group; k += 2, eb += 2 * kStrip, mb += 2 * kStrip, sb += 2 * kStrip) {
     const V16 b_exponent = hn::Load(d, eb);
     const V16 b_significand = hn::Load(d, mb);
     const V16 b_sign = hn::Load(d, sb);
@@ -198,7 +165,15 @@ HWY_INLINE void NarrowGroup(const GroupOperands<kRows>& ops, const BlockLayout& 
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    // |sum| < 2^24: the conversion is exact. Its low 10 bits lie below E8M13.
+    // |sum| < 2^24: the conversion is exact.
+    if constexpr (kHalf) {
+      const V32 negative = hn::ShiftRight<31>(sum[r]);
+      const V32 word = hn::BitCast(d32, hn::ConvertTo(df32, Negate(sum[r], negative)));
+      c[r] = HalfWord(word, hn::Sub(e[r], hn::Set(d32, kExponentBias + 13)), negative);
+      bad[r] = hn::Gt(e[r], hn::Set(d32, kSpecialThreshold));
+      continue;
+    }
+    // Its low 10 bits lie below E8M13.
     const V32 word = hn::And(hn::BitCast(d32, hn::ConvertTo(df32, sum[r])),
                              hn::Set(d32, static_cast<int32_t>(0xFFFF'FC00)));
     const V32 scale = hn::ShiftLeft<23>(hn::Sub(e[r], hn::Set(d32, kExponentBias + 13)));
@@ -207,7 +182,7 @@ HWY_INLINE void NarrowGroup(const GroupOperands<kRows>& ops, const BlockLayout& 
   }
 }
 
-// ---- F = 23..25, output FP32: products in 32-bit lanes -----------------------------------------
+// ---- F = 23..25, output FP32 or FP16: products in 32-bit lanes ---------------------------------
 
 // A product cut toward zero, less 1 if it is negative. Operands are (signed significand, sign) with
 // significands shifted so that the first product is 2 * p, p = |product| in units of
@@ -220,52 +195,8 @@ HWY_INLINE V32 WideProduct(V32 a, V32 b, V32 bits_plus_1) {
   return hn::Shr(v, bits_plus_1);
 }
 
-// magnitude (unsigned, up to 32 bits) as a float cut toward zero, times 2^-top; top is 0 or 1.
-HWY_INLINE V32 CutToFloat(V32 magnitude, V32& top) {
-  const D32 d;
-  const DU32 du;
-  const DF32 df;
-  const auto m = hn::BitCast(du, magnitude);
-#if HWY_TARGET <= HWY_AVX3
-  // The instruction carries its own rounding mode; MXCSR has no say.
-  constexpr int kTowardZero = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
-  top = hn::Zero(d);
-  return hn::BitCast(d, hn::Vec<DF32>{_mm512_cvt_roundepu32_ps(m.raw, kTowardZero)});
-#else
-  // Without the bits below the 24 leading ones the conversion is exact: y gathers, for the leading
-  // bit and those behind it, every position 24 or more below.
-  auto y = hn::ShiftRight<24>(m);
-  y = hn::Or(y, hn::ShiftRight<1>(y));
-  y = hn::Or(y, hn::ShiftRight<2>(y));
-  y = hn::Or(y, hn::ShiftRight<4>(y));
-  const auto kept = hn::AndNot(y, m);
-  // Bit 31 would be a sign to the conversion; one place down nothing is lost.
-  const auto bit_31 = hn::ShiftRight<31>(kept);
-  top = hn::BitCast(d, bit_31);
-  return hn::BitCast(d, hn::ConvertTo(df, hn::BitCast(d, hn::Shr(kept, bit_31))));
-#endif
-}
-
-// (low + high) * 2^(exponent - fraction_bits) cut to FP32; exponent is biased. The sum may need 33
-// bits. bad: not a normal number, unless the sum is zero; or Inf or NaN among the operands.
-HWY_INLINE V32 RoundWide(V32 low, V32 high, V32 exponent, int fraction_bits, M32& bad) {
-  const D32 d;
-  const V32 wrapped = hn::Add(low, high);
-  const V32 overflow = hn::And(hn::Xor(low, wrapped), hn::Xor(high, wrapped));
-  const V32 negative = hn::ShiftRight<31>(hn::Xor(wrapped, overflow));
-  V32 top;
-  const V32 word = CutToFloat(Negate(wrapped, negative), top);
-  const V32 scale = hn::Add(hn::Sub(exponent, hn::Set(d, kExponentBias + fraction_bits)), top);
-  const V32 field = hn::Add(hn::ShiftRight<23>(word), scale);
-  const M32 not_zero = hn::Ne(word, hn::Zero(d));
-  bad = hn::Or(hn::And(not_zero, Outside(field, 1, 254)),
-               hn::Gt(exponent, hn::Set(d, kSpecialThreshold)));
-  const V32 sign = hn::ShiftLeft<31>(negative);
-  return hn::IfThenElseZero(not_zero, hn::Or(hn::Add(word, hn::ShiftLeft<23>(scale)), sign));
-}
-
 /// As NarrowGroup.
-template <int kRows>
+template <fp8::Format kAcc, int kRows>
 HWY_INLINE void WideGroup(const GroupOperands<kRows>& ops, const BlockLayout& a_layout,
                           const BlockLayout& b_layout, const AccumSpec& spec, int64_t lane,
                           V32 (&c)[kRows], M32 (&bad)[kRows]) {
@@ -278,14 +209,13 @@ HWY_INLINE void WideGroup(const GroupOperands<kRows>& ops, const BlockLayout& a_
   const auto b_signs =
       hn::Load(du32, reinterpret_cast<const uint32_t*>(ops.b + b_layout.signs) + lane);
   for (int r = 0; r < kRows; ++r) {
-    const LaneAddend addend = TakeApart(c[r], kZeroExponent);
-    const auto inf_or_nan = hn::Eq(addend.exponent, hn::Set(d32, 0xFF));
-    const V32 presented =
-        hn::IfThenElse(inf_or_nan, hn::Set(d32, kSpecialExponent), addend.exponent);
+    const LaneAddend addend = TakeApart<kAcc>(c[r], kZeroExponent);
+    const V32 presented = Presented<kAcc>(addend.exponent);
     e_max[r] = hn::Max(e_max[r], hn::BitCast(d, BothHalves(presented)));
     e_max[r] = hn::Max(e_max[r], hn::Set(d, static_cast<int16_t>(spec.e_zero + kExponentBias)));
     e[r] = hn::ShiftRight<16>(hn::BitCast(d32, e_max[r]));
-    const V32 shifted = hn::ShiftLeftSame(addend.significand, spec.fraction_bits - 23);
+    const V32 shifted =
+        hn::ShiftLeftSame(addend.significand, spec.fraction_bits - kAcc.mantissa_bits);
     odd[r] = Negate(Cut(shifted, hn::Sub(e[r], addend.exponent)), addend.negative);
     // Every negative product comes out of WideProduct one too low.
     const auto a_signs = hn::BitCast(du32, Broadcast(ops.a[r] + a_layout.signs));
@@ -310,7 +240,7 @@ HWY_INLINE void WideGroup(const GroupOperands<kRows>& ops, const BlockLayout& a_
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    c[r] = RoundWide(even[r], odd[r], e[r], spec.fraction_bits, bad[r]);
+    c[r] = RoundWide<kAcc>(even[r], odd[r], e[r], spec.fraction_bits, bad[r]);
   }
 }
 

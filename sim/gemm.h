@@ -1,8 +1,8 @@
 // Matrix products as a matrix unit computes them: every output is one chain of instructions over
 // increasing k, bit for bit.
 //
-// Three paths give the same bits: the integers of sim/accum.h (every machine), and lanes for the
-// machines whose groups chain into FP32 registers (Flow::kChained). FP16 accumulators and the other
+// Three paths give the same bits: the integers of sim/accum.h (every machine), and narrow or wide
+// lanes for Flow::kChained and Flow::kInterleavedLateC, into FP32 or FP16 registers. The other
 // flows run on the integers; see LanePathName. Machines with block scales or FP64 words have
 // sim/accum.h only: HasMatrixProduct.
 #ifndef LOSTBITS_SIM_GEMM_H_

@@ -12,19 +12,14 @@
 #include <cstring>
 
 #include "hwy/highway.h"
+#include "sim/accum.h"
 #include "sim/gemm_pack.h"
+#include "sim/gemm_stage-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lostbits::sim {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-// Codes of one group, gathered: TF32 in two halves, everything else in `upper` alone.
-struct alignas(64) StagedCodes {
-  static constexpr int kMost = 32 * kStrip;
-  uint16_t upper[kMost];
-  uint16_t lower[kMost];
-};
 
 // Operands taken apart: exponent (with its bias, or kZeroExponent or kSpecialExponent), shifted
 // significand, and 0 or -1 for the sign.
@@ -50,6 +45,7 @@ class Decoder {
       : format_(plan.format),
         extra_bits_(plan.extra_bits),
         shift_(plan.shift),
+        lift_(plan.lift),
         bias_(static_cast<int16_t>(plan.exponent_bias - plan.format.bias)) {}
 
   HWY_INLINE Operands Take(VU upper, V lower) const {
@@ -70,6 +66,11 @@ class Decoder {
       special = hn::And(hn::Ne(sign, zero), hn::Eq(magnitude, zero));
     }
     V exponent = hn::Add(hn::Max(field, Short(1)), hn::Set(d, bias_));
+    for (int i = 0; i < lift_; ++i) {
+      const auto low = hn::Lt(significand, Short(1 << f.mantissa_bits));
+      significand = hn::Add(significand, hn::IfThenElseZero(low, significand));
+      exponent = hn::Add(exponent, hn::VecFromMask(d, low));
+    }
     exponent = hn::IfThenElse(hn::Eq(significand, zero), Short(kZeroExponent), exponent);
     exponent = hn::IfThenElse(special, Short(kSpecialExponent), exponent);
     significand = hn::ShiftLeftSame(hn::IfThenZeroElse(special, significand), shift_);
@@ -80,7 +81,7 @@ class Decoder {
   static HWY_INLINE V Short(int x) { return hn::Set(D(), static_cast<int16_t>(x)); }
 
   fp8::Format format_;
-  int extra_bits_, shift_;
+  int extra_bits_, shift_, lift_;
   int16_t bias_;
 };
 #endif
@@ -93,7 +94,8 @@ HWY_ATTR inline void DecodeCodes(const DecodePlan& plan, const StagedCodes& code
   whole.mantissa_bits = static_cast<uint8_t>(whole.mantissa_bits + plan.extra_bits);
   for (int i = 0; i < count; ++i) {
     const uint32_t code = (uint32_t{codes.upper[i]} << plan.extra_bits) | codes.lower[i];
-    const fp8::Unpacked u = fp8::Unpack(whole, code);
+    fp8::Unpacked u = fp8::Unpack(whole, code);
+    if (plan.lift > 0) u = AsFp16(u);
     out.exponent[i] =
         static_cast<int16_t>(u.cls == fp8::Class::kZero     ? kZeroExponent
                              : u.cls == fp8::Class::kFinite ? u.exponent + plan.exponent_bias
@@ -113,134 +115,6 @@ HWY_ATTR inline void DecodeCodes(const DecodePlan& plan, const StagedCodes& code
     hn::Store(ops.negative, d, out.negative + i);
   }
 #endif
-}
-
-// The code at p of a format's container, as the two halves DecodeCodes takes.
-template <class T>
-HWY_INLINE void Split(T code, uint32_t& upper, uint32_t& lower) {
-  if constexpr (sizeof(T) == 4) {
-    upper = code >> 16;
-    lower = (code >> fp8::kTF32.pad) & 7;
-  } else {
-    upper = code;
-    lower = 0;
-  }
-}
-
-#if HWY_TARGET != HWY_SCALAR
-using DStage = hn::CappedTag<uint32_t, kStrip>;
-using VStage = hn::Vec<DStage>;
-
-// Stages codes of products 2 * pair and 2 * pair + 1, columns j onwards.
-template <class T>
-HWY_INLINE void StagePair(VStage even, VStage odd, int pair, int j, StagedCodes& out) {
-  const DStage d;
-  auto* upper = reinterpret_cast<uint32_t*>(out.upper) + pair * kStrip + j;
-  if constexpr (sizeof(T) < 4) {
-    hn::Store(hn::Or(even, hn::ShiftLeft<16>(odd)), d, upper);
-  } else {
-    auto* lower = reinterpret_cast<uint32_t*>(out.lower) + pair * kStrip + j;
-    hn::Store(hn::Or(hn::ShiftRight<16>(even), hn::AndNot(hn::Set(d, 0xFFFF), odd)), d, upper);
-    // The three bits above TF32's pad.
-    hn::Store(hn::Or(hn::And(hn::ShiftRight<fp8::kTF32.pad>(even), hn::Set(d, 7)),
-                     hn::And(hn::ShiftLeft<3>(odd), hn::Set(d, 0x7'0000))),
-              d, lower);
-  }
-}
-
-// The first products of a whole strip, several codes at a time; returns how many k are done.
-template <class T>
-HWY_ATTR int StageWholeStrip(const T* b, int64_t stride, bool transposed, int k, StagedCodes& out) {
-  const DStage d;
-  const int lanes = static_cast<int>(hn::Lanes(d));
-  int i = 0;
-  if (!transposed) {
-    const auto load = [d](const T* from) HWY_ATTR {
-      if constexpr (sizeof(T) == 4) {
-        return hn::LoadU(d, from);
-      } else {
-        return hn::PromoteTo(d, hn::LoadU(hn::Rebind<T, DStage>(), from));
-      }
-    };
-    for (; i + 2 <= k; i += 2) {
-      for (int j = 0; j < kStrip; j += lanes) {
-        StagePair<T>(load(b + i * stride + j), load(b + (i + 1) * stride + j), i / 2, j, out);
-      }
-    }
-    return i;
-  }
-  // Eight bytes of each column: eight, four or two codes.
-  constexpr int kStep = 8 / sizeof(T);
-  alignas(64) uint32_t words[2][kStrip];
-  for (; i + kStep <= k; i += kStep) {
-    for (int j = 0; j < kStrip; ++j) {
-      std::memcpy(&words[0][j], b + j * stride + i, sizeof(uint32_t));
-      std::memcpy(&words[1][j], b + j * stride + i + kStep / 2, sizeof(uint32_t));
-    }
-    for (int j = 0; j < kStrip; j += lanes) {
-      const VStage first = hn::Load(d, words[0] + j), second = hn::Load(d, words[1] + j);
-      if constexpr (sizeof(T) == 4) {
-        StagePair<T>(first, second, i / 2, j, out);
-      } else if constexpr (sizeof(T) == 2) {
-        const VStage low = hn::Set(d, 0xFFFF);
-        StagePair<T>(hn::And(first, low), hn::ShiftRight<16>(first), i / 2, j, out);
-        StagePair<T>(hn::And(second, low), hn::ShiftRight<16>(second), i / 2 + 1, j, out);
-      } else {
-        const VStage byte = hn::Set(d, 0xFF);
-        for (int half = 0; half < 2; ++half) {
-          const VStage four = half ? second : first;
-          StagePair<T>(hn::And(four, byte), hn::And(hn::ShiftRight<8>(four), byte),
-                       i / 2 + 2 * half, j, out);
-          StagePair<T>(hn::And(hn::ShiftRight<16>(four), byte), hn::ShiftRight<24>(four),
-                       i / 2 + 2 * half + 1, j, out);
-        }
-      }
-    }
-  }
-  return i;
-}
-#endif
-
-// Gathers products [first, first + group) of columns [column, column + kStrip) of b, in the order
-// of StripLayout; missing ones are +0. b is K x N, or N x K if transposed.
-template <class T>
-HWY_ATTR void StageStrip(const T* b, int64_t stride, bool transposed, int64_t rows, int64_t columns,
-                         int64_t first, int64_t column, int group, StagedCodes& out) {
-  const int n = static_cast<int>(std::min<int64_t>(kStrip, columns - column));
-  const int k = static_cast<int>(std::clamp<int64_t>(rows - first, 0, group));
-  if (n < kStrip || k < group) {
-    std::memset(out.upper, 0, sizeof(uint16_t) * static_cast<size_t>(group * kStrip));
-    std::memset(out.lower, 0, sizeof(uint16_t) * static_cast<size_t>(group * kStrip));
-  }
-  if (k == 0) return;
-  const int64_t column_step = transposed ? stride : 1, k_step = transposed ? 1 : stride;
-  const T* corner = b + column * column_step + first * k_step;
-  int done = 0;
-#if HWY_TARGET != HWY_SCALAR
-  if (n == kStrip) done = StageWholeStrip(corner, stride, transposed, k, out);
-#endif
-  for (int j = 0; j < n; ++j) {
-    for (int i = done; i < k; ++i) {
-      uint32_t upper = 0, lower = 0;
-      Split(corner[j * column_step + i * k_step], upper, lower);
-      const int to = ((i / 2) * kStrip + j) * 2 + i % 2;
-      out.upper[to] = static_cast<uint16_t>(upper);
-      if constexpr (sizeof(T) == 4) out.lower[to] = static_cast<uint16_t>(lower);
-    }
-  }
-}
-
-// Gathers products [first, first + group) of one row of a.
-template <class T>
-HWY_ATTR void StageRow(const T* row, int64_t columns, int64_t first, int group, StagedCodes& out) {
-  const int k = static_cast<int>(std::clamp<int64_t>(columns - first, 0, group));
-  uint32_t upper = 0, lower = 0;
-  for (int i = 0; i < k; ++i) {
-    Split(row[first + i], upper, lower);
-    out.upper[i] = static_cast<uint16_t>(upper);
-    if constexpr (sizeof(T) == 4) out.lower[i] = static_cast<uint16_t>(lower);
-  }
-  for (int i = k; i < group; ++i) out.upper[i] = out.lower[i] = 0;
 }
 
 // Writes `count` operands as three arrays of int16. The exclusive or of A's 0 or -2 and B's 1 or -1
@@ -338,15 +212,15 @@ template <class T>
 HWY_ATTR void PackStripsOf(const PackedB::Impl& b, uint8_t* strips) {
   const AccumSpec& spec = b.spec;
   const BlockLayout layout = StripLayout(spec, b.plan.path);
-  const DecodePlan decode = PlanDecode(spec.b, kExponentBias, b.plan.b_shift);
+  const DecodePlan decode = PlanDecode(spec.b, spec.flow, kExponentBias, b.plan.b_shift);
   const int64_t groups = GroupCount(spec, b.k);
   const auto* codes = reinterpret_cast<const T*>(b.codes.data());
   StagedCodes staged;
   if constexpr (sizeof(T) < 4) std::memset(staged.lower, 0, sizeof(staged.lower));
   for (int64_t column = 0; column < b.n; column += kStrip) {
     for (int64_t g = 0; g < groups; ++g, strips += layout.bytes) {
-      StageStrip(codes, b.transposed ? b.k : b.n, b.transposed, b.k, b.n, g * spec.group, column,
-                 spec.group, staged);
+      StageStrip(codes, b.transposed ? b.k : b.n, b.transposed, b.n, PlaceOfGroup(spec, b.k, g),
+                 column, spec.group, staged);
       PackStripBlock(b, decode, layout, staged, strips);
     }
   }
@@ -364,7 +238,7 @@ HWY_ATTR inline void PackStrips(PackedB::Impl& b) {
 template <class T>
 HWY_ATTR void PackRowsOf(const AccumSpec& spec, const LanePlan& plan, CodeView a, uint8_t* blocks) {
   const BlockLayout layout = RowLayout(spec, plan.path);
-  const DecodePlan decode = PlanDecode(spec.a, 0, plan.a_shift);
+  const DecodePlan decode = PlanDecode(spec.a, spec.flow, 0, plan.a_shift);
   const int64_t groups = GroupCount(spec, a.cols);
   StagedCodes staged;
   StagedOperands ops;
@@ -372,7 +246,7 @@ HWY_ATTR void PackRowsOf(const AccumSpec& spec, const LanePlan& plan, CodeView a
   for (int64_t i = 0; i < a.rows; ++i) {
     const T* row = static_cast<const T*>(a.data) + i * a.stride;
     for (int64_t g = 0; g < groups; ++g, blocks += layout.bytes) {
-      StageRow(row, a.cols, g * spec.group, spec.group, staged);
+      StageRow(row, PlaceOfGroup(spec, a.cols, g), spec.group, staged);
       DecodeCodes(decode, staged, (spec.group + 31) / 32 * 32, ops);
       if (plan.path == LanePath::kNarrow) {
         StoreNarrow(ops, spec.group, 0, layout, blocks);

@@ -1,6 +1,7 @@
 #include "sim/gemm_pack.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "sim/accum.h"
 
@@ -15,19 +16,22 @@ constexpr int LargestExponent(fp8::Format f) { return (1 << f.exponent_bits) - 1
 // float is then exact), and no real sum of exponents leaves the range the lanes check c against.
 bool NarrowHolds(const AccumSpec& s) {
   const int shift = s.fraction_bits - s.a.mantissa_bits - s.b.mantissa_bits;
-  return s.out == kE8M13 && s.fraction_bits == kE8M13.mantissa_bits && shift >= 0 &&
-         ((LargestSignificand(s.a) * LargestSignificand(s.b)) << shift) < (1 << 15) &&
+  // Where c = 0 can stand for e_zero: no nonzero c lies below it, and in E8M13 no product does.
+  const bool clamp_holds = s.out == kE8M13       ? s.e_zero <= -113
+                           : s.out == fp8::kFP16 ? s.e_zero <= fp8::MinExponent(fp8::kFP16)
+                                                 : false;
+  return s.flow == Flow::kChained && clamp_holds && s.fraction_bits == kE8M13.mantissa_bits &&
+         shift >= 0 && ((LargestSignificand(s.a) * LargestSignificand(s.b)) << shift) < (1 << 15) &&
          fp8::StorageBits(s.a) <= 8 && fp8::StorageBits(s.b) <= 8 && s.group <= 32 &&
          fp8::MinExponent(s.a) + fp8::MinExponent(s.b) > -100 &&
-         LargestExponent(s.a) + LargestExponent(s.b) < 100 && s.e_zero <= -113;
+         LargestExponent(s.a) + LargestExponent(s.b) < 100;
 }
 
 // 32-bit lanes: half a group of products (each up to one unit below its cut magnitude), c, and the
 // count of negative products fit int32.
 bool WideHolds(const AccumSpec& s, const LanePlan& plan) {
   const int shift = s.fraction_bits - s.a.mantissa_bits - s.b.mantissa_bits;
-  if (s.out != fp8::kFP32 || s.fraction_bits < 23 || s.fraction_bits > 25 || shift < 0)
-    return false;
+  if (s.out == kE8M13 || s.fraction_bits < 23 || s.fraction_bits > 25 || shift < 0) return false;
   const int64_t product = (LargestSignificand(s.a) * LargestSignificand(s.b)) << shift;
   const int64_t sum = s.group / 2 * (product + 1) + (int64_t{2} << s.fraction_bits) + s.group;
   const bool packed = (LargestSignificand(s.a) << plan.a_shift) < (1 << 15) &&
@@ -36,12 +40,26 @@ bool WideHolds(const AccumSpec& s, const LanePlan& plan) {
          s.a.mantissa_bits <= 10 && s.b.mantissa_bits <= 10;
 }
 
+// Registers and roundings that the lanes know.
+bool ResultHolds(const AccumSpec& s) {
+  if (s.acc == fp8::kFP16) return s.out == s.acc && s.rounding == fp8::Rounding::kNearestEven;
+  return s.acc == fp8::kFP32 && (s.out == s.acc || s.out == kE8M13) &&
+         s.rounding == fp8::Rounding::kTowardZero;
+}
+
+// Chained groups; or two of them and c after, on operands that are FP16 numbers.
+bool FlowHolds(const AccumSpec& s) {
+  if (s.flow == Flow::kChained) return s.k % s.group == 0;
+  const int lowest = fp8::MinExponent(fp8::kFP16);
+  return s.flow == Flow::kInterleavedLateC && s.k == 2 * s.group &&
+         fp8::MinExponent(s.a) >= lowest && fp8::MinExponent(s.b) >= lowest;
+}
+
 }  // namespace
 
 LanePlan PlanLanes(const AccumSpec& s) {
-  if (s.flow != Flow::kChained || s.block != 0 || s.signed_underflow || s.acc != fp8::kFP32 ||
-      s.rounding != fp8::Rounding::kTowardZero || s.group % 2 != 0 || s.k % s.group != 0 ||
-      !fp8::IsSigned(s.a) || !fp8::IsSigned(s.b)) {
+  if (!FlowHolds(s) || !ResultHolds(s) || s.block != 0 || s.signed_underflow || s.group % 2 != 0 ||
+      std::abs(s.e_zero) > 1000 || !fp8::IsSigned(s.a) || !fp8::IsSigned(s.b)) {
     return {};
   }
   const int shift = s.fraction_bits - s.a.mantissa_bits - s.b.mantissa_bits;
@@ -78,22 +96,28 @@ CodeView PackedB::Impl::Codes() const {
                     : CodeView{codes.data(), spec.b, k, n, n};
 }
 
-DecodePlan PlanDecode(fp8::Format format, int exponent_bias, int shift) {
-  if (fp8::StorageBits(format) <= 16) return {format, 0, exponent_bias, shift};
+DecodePlan PlanDecode(fp8::Format format, Flow flow, int exponent_bias, int shift) {
+  const int above_fp16 = fp8::MinExponent(format) - fp8::MinExponent(fp8::kFP16);
+  const int lift =
+      flow == Flow::kInterleavedLateC ? std::clamp<int>(above_fp16, 0, format.mantissa_bits) : 0;
+  if (fp8::StorageBits(format) <= 16) return {format, 0, exponent_bias, shift, lift};
   // The upper half of a TF32 word is a BF16 code.
-  return {fp8::kBF16, format.mantissa_bits - fp8::kBF16.mantissa_bits, exponent_bias, shift};
+  return {fp8::kBF16, format.mantissa_bits - fp8::kBF16.mantissa_bits, exponent_bias, shift, lift};
 }
 
 uint32_t GroupByIntegers(const AccumSpec& spec, CodeView a, const PackedB::Impl& b, int64_t row,
                          int64_t column, int64_t group_index, uint32_t c_word) {
   fp8::Unpacked ua[kMaxInstructionK], ub[kMaxInstructionK];
-  const int64_t first = group_index * spec.group;
-  const int count = static_cast<int>(std::clamp<int64_t>(b.k - first, 0, spec.group));
-  for (int i = 0; i < count; ++i) {
-    ua[i] = fp8::Unpack(spec.a, a(row, first + i));
-    ub[i] = b.At(first + i, column);
+  const GroupPlace place = PlaceOfGroup(spec, b.k, group_index);
+  for (int i = 0; i < place.count; ++i) {
+    const int64_t k = place.first + place.Offset(i);
+    ua[i] = fp8::Unpack(spec.a, a(row, k));
+    ub[i] = b.At(k, column);
+    if (spec.flow != Flow::kInterleavedLateC) continue;
+    ua[i] = AsFp16(ua[i]);
+    ub[i] = AsFp16(ub[i]);
   }
-  return static_cast<uint32_t>(DotGroup(spec, ua, ub, count, c_word));
+  return static_cast<uint32_t>(DotGroup(spec, ua, ub, place.count, c_word));
 }
 
 }  // namespace lostbits::sim

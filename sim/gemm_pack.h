@@ -5,6 +5,7 @@
 #ifndef LOSTBITS_SIM_GEMM_PACK_H_
 #define LOSTBITS_SIM_GEMM_PACK_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -31,8 +32,8 @@ inline constexpr int kExponentBias = 127;
 /// Which lanes compute a machine's groups.
 enum class LanePath : uint8_t {
   kInteger,  ///< none: DotChain of sim/accum.h, one output at a time
-  kNarrow,   ///< two products in the 16-bit halves of a lane; F = 13, output E8M13
-  kWide,     ///< one product a 32-bit lane; F <= 25, output FP32
+  kNarrow,   ///< two products in the 16-bit halves of a lane; F = 13, output E8M13 or FP16
+  kWide,     ///< one product a 32-bit lane; F = 23 to 25, output FP32 or FP16; also late c
 };
 
 /// A machine as the lanes see it.
@@ -61,6 +62,25 @@ BlockLayout RowLayout(const AccumSpec& spec, LanePath path);
 /// Fused groups in k products: whole instructions, the last one padded.
 constexpr int64_t GroupCount(const AccumSpec& spec, int64_t k) {
   return (k + spec.k - 1) / spec.k * (spec.k / spec.group);
+}
+
+/// Where the products of one fused group lie: the i-th at k = first + Offset(i).
+struct GroupPlace {
+  int64_t first;
+  int pair_step;  ///< from one pair of neighbours to the next: 2, or 4 under kInterleavedLateC
+  int count;      ///< at most spec.group; those missing count as +0
+
+  constexpr int64_t Offset(int i) const { return i / 2 * pair_step + i % 2; }
+};
+constexpr GroupPlace PlaceOfGroup(const AccumSpec& spec, int64_t k, int64_t group_index) {
+  if (spec.flow != Flow::kInterleavedLateC) {
+    const int64_t first = group_index * spec.group;
+    return {first, 2, static_cast<int>(std::clamp<int64_t>(k - first, 0, spec.group))};
+  }
+  const int64_t begin = group_index / 2 * spec.k;
+  const int half = static_cast<int>(group_index % 2) * 2;
+  const int n = static_cast<int>(std::clamp<int64_t>(k - begin, 0, spec.k));
+  return {begin + half, 4, n / 4 * 2 + std::clamp(n % 4 - half, 0, 2)};
 }
 
 /// Memory aligned to 64 bytes that only grows, and is not cleared.
@@ -97,8 +117,9 @@ struct DecodePlan {
   int extra_bits;      ///< 3 for TF32, else 0
   int exponent_bias;   ///< added to every real exponent
   int shift;           ///< applied to every significand
+  int lift;            ///< places a subnormal's leading bit may move up: AsFp16 of sim/accum.h
 };
-DecodePlan PlanDecode(fp8::Format format, int exponent_bias, int shift);
+DecodePlan PlanDecode(fp8::Format format, Flow flow, int exponent_bias, int shift);
 
 /// One output through one fused group by the integers: what lanes do with the cases they leave out.
 uint32_t GroupByIntegers(const AccumSpec& spec, CodeView a, const PackedB::Impl& b, int64_t row,

@@ -50,7 +50,9 @@ TEST_P(Lanes, EqualTheIntegersInEveryShape) {
   for (const char* name :
        {"hopper:wgmma:e4m3:f32", "hopper:wgmma:e5m2.e4m3:f32", "ada:mma.sync:e5m2:f32",
         "blackwell:tcgen05:e4m3:f32", "hopper:mma.sync:bf16:f32", "volta:mma.sync:f16:f32",
-        "ampere:mma.sync:tf32:f32"}) {
+        "ampere:mma.sync:tf32:f32", "hopper:wgmma:e4m3:f16", "ada:mma.sync:e5m2.e4m3:f16",
+        "hopper:mma.sync:f16:f16", "volta:mma.sync:f16:f16", "blackwell:tcgen05:e5m2.e2m1:f16",
+        "blackwell:mma.sync:e4m3:f32", "hopper:mma.sync:e4m3.e5m2:f16"}) {
     const sim::ArchRow& row = test::Row(name);
     for (int repeat = 0; repeat < 3; ++repeat) {
       const int m = r.Between(0, 35) * 2 + 1, n = r.Between(0, 35) * 2 + 1;
@@ -68,19 +70,22 @@ TEST_P(Lanes, EqualTheIntegersInEveryShape) {
 TEST_P(Lanes, SendSpecialsAnywhereToTheIntegers) {
   test::Random r(22);
   sim::PackedB packed;
-  // +0, -0, smallest subnormal, largest subnormal, smallest normal, 24 bits of 1, largest, Inf,
-  // NaN.
-  constexpr uint32_t kAddends[] = {0x0000'0000, 0x8000'0000, 0x0000'0001, 0x807F'FFFF, 0x0080'0000,
-                                   0x3FFF'FFFF, 0xFF7F'FFFF, 0x7F80'0000, 0xFF80'0000, 0xFFC0'0001};
+  // +0, -0, smallest subnormal, largest subnormal, smallest normal, all bits 1, largest, Inf, NaN.
+  constexpr uint32_t kFloats[] = {0x0000'0000, 0x8000'0000, 0x0000'0001, 0x807F'FFFF, 0x0080'0000,
+                                  0x3FFF'FFFF, 0xFF7F'FFFF, 0x7F80'0000, 0xFF80'0000, 0xFFC0'0001};
+  constexpr uint32_t kHalves[] = {0x0000, 0x8000, 0x0001, 0x83FF, 0x0400,
+                                  0x3FFF, 0xFBFF, 0x7C00, 0xFC00, 0xFE01};
   for (const char* name :
        {"hopper:wgmma:e5m2:f32", "ada:mma.sync:e4m3:f32", "blackwell:tcgen05:e4m3.e5m2:f32",
-        "hopper:mma.sync:bf16:f32", "ampere:mma.sync:tf32:f32"}) {
+        "hopper:mma.sync:bf16:f32", "ampere:mma.sync:tf32:f32", "hopper:wgmma:e5m2:f16",
+        "ampere:mma.sync:f16:f16", "blackwell:mma.sync:e5m2:f32", "hopper:mma.sync:e4m3:f16"}) {
     const sim::ArchRow& row = test::Row(name);
+    const auto& addends = row.spec.acc == fp8::kFP16 ? kHalves : kFloats;
     const int k = 2 * row.spec.group;
     for (int place = 0; place < 2 * k; ++place) {
       MatrixCase x =
           DrawMatrix(r, row.spec, 5, 19, k, r.OneIn(2) ? Pattern::kNormal : Pattern::kZeros);
-      for (uint32_t& c : x.c) c = kAddends[r.Below(std::size(kAddends))];
+      for (uint32_t& c : x.c) c = addends[r.Below(static_cast<uint32_t>(std::size(addends)))];
       const auto at = static_cast<size_t>(place % k);
       if (place < k) {
         x.a[r.Below(5)][at] = static_cast<uint32_t>(test::SpecialCode(r, row.spec.a));
@@ -124,14 +129,35 @@ TEST_P(Lanes, HoldTheLargestSums) {
   }
 }
 
-// Formats and parameters that no row of the table has: FP4, FP6, FNUZ, other F, other e_zero.
+// Where c comes last, t + c is one rounding: t as far below c as 24 bits reach and farther, ties,
+// carries, cancellation, subnormal and overflowing sums.
+TEST_P(Lanes, AddLateOnce) {
+  test::Random r(25);
+  sim::PackedB packed;
+  for (const sim::ArchRow& row : sim::kArchTable) {
+    if (row.spec.flow != sim::Flow::kInterleavedLateC) continue;
+    for (int repeat = 0; repeat < 8; ++repeat) {
+      MatrixCase x = DrawMatrix(r, row.spec, 9, 32, r.Between(1, 5), Pattern::kFinite);
+      x.what = "late c";
+      for (uint32_t& c : x.c) {
+        c = static_cast<uint32_t>(test::AddendWord(r, row.spec.acc, r.Between(-32, 32)));
+        if (r.OneIn(4)) c &= ~uint32_t{0x1FF};  // ends far above its last place
+      }
+      ASSERT_TRUE(SameWords(row, x, LaneProduct(row.spec, x, Layout::kRowMajor, packed),
+                            ExpectedProduct(row.spec, x)));
+    }
+  }
+}
+
+// Formats and parameters that no row of the table has: FP4, FP6, FNUZ, other F, other e_zero, other
+// lengths of an interleaved instruction.
 TEST_P(Lanes, EqualTheIntegersOnUnitsOutsideTheTable) {
   test::Random r(23);
   sim::PackedB packed;
   const fp8::Format formats[] = {fp8::kE2M1, fp8::kE2M3, fp8::kE3M2, fp8::kE4M3FNUZ, fp8::kE5M2FNUZ,
                                  fp8::kE3M4, fp8::kE4M3, fp8::kFP16, fp8::kBF16};
-  int narrow = 0, wide = 0;
-  for (int repeat = 0; repeat < 150; ++repeat) {
+  int narrow = 0, wide = 0, late = 0;
+  for (int repeat = 0; repeat < 400; ++repeat) {
     sim::ArchRow row = test::Row("blackwell:tcgen05:e4m3:f32");
     row.spec.a = formats[r.Below(std::size(formats))];
     row.spec.b = formats[r.Below(std::size(formats))];
@@ -140,6 +166,15 @@ TEST_P(Lanes, EqualTheIntegersOnUnitsOutsideTheTable) {
     row.spec.fraction_bits = r.OneIn(3) ? 13 : r.Between(20, 26);
     if (row.spec.fraction_bits == 13) row.spec.out = sim::kE8M13;
     row.spec.e_zero = r.OneIn(2) ? -133 : r.Between(-160, -60);
+    if (r.OneIn(2)) {
+      row.spec.acc = row.spec.out = fp8::kFP16;
+      row.spec.rounding = fp8::Rounding::kNearestEven;
+      row.spec.e_zero = r.OneIn(2) ? -21 : r.Between(-60, 10);
+    }
+    if (row.spec.k == 2 * row.spec.group && row.spec.fraction_bits != 13 && r.OneIn(2)) {
+      row.spec.flow = sim::Flow::kInterleavedLateC;
+      late += std::string("wide") == sim::LanePathName(row.spec);
+    }
     narrow += std::string("narrow") == sim::LanePathName(row.spec);
     wide += std::string("wide") == sim::LanePathName(row.spec);
     const auto pattern = static_cast<Pattern>(r.Below(test::kPatternCount));
@@ -151,14 +186,16 @@ TEST_P(Lanes, EqualTheIntegersOnUnitsOutsideTheTable) {
         << int{row.spec.b.exponent_bits} << 'M' << int{row.spec.b.mantissa_bits} << ", L "
         << row.spec.group << ", F " << row.spec.fraction_bits << ", e_zero " << row.spec.e_zero;
   }
-  EXPECT_GT(narrow, 5);
-  EXPECT_GT(wide, 20);
+  EXPECT_GT(narrow, 20);
+  EXPECT_GT(wide, 60);
+  EXPECT_GT(late, 10);
 }
 
 // A packed operand has one layout for all instruction sets.
 TEST(LanesLayout, IsTheSameOnEveryInstructionSet) {
   test::Random r(24);
-  for (const char* name : {"hopper:wgmma:e4m3:f32", "hopper:mma.sync:tf32:f32"}) {
+  for (const char* name :
+       {"hopper:wgmma:e4m3:f32", "hopper:mma.sync:tf32:f32", "hopper:mma.sync:e4m3:f16"}) {
     const sim::ArchRow& row = test::Row(name);
     const MatrixCase x = DrawMatrix(r, row.spec, 3, 21, 40, Pattern::kRawBits);
     const std::vector<uint32_t> want = ExpectedProduct(row.spec, x);
@@ -187,8 +224,9 @@ TEST(LanesLayout, IsTheSameOnEveryInstructionSet) {
 TEST(LanePaths, ServeTheMachinesTheyClaim) {
   for (const sim::ArchRow& row : sim::kArchTable) {
     if (!sim::HasMatrixProduct(row.spec)) continue;
-    const bool chained_fp32 = row.spec.acc == fp8::kFP32 && row.spec.flow == sim::Flow::kChained;
-    const char* want = !chained_fp32 ? "integer" : row.spec.fraction_bits == 13 ? "narrow" : "wide";
+    const bool nvidia =
+        row.spec.flow == sim::Flow::kChained || row.spec.flow == sim::Flow::kInterleavedLateC;
+    const char* want = !nvidia ? "integer" : row.spec.fraction_bits == 13 ? "narrow" : "wide";
     EXPECT_STREQ(sim::LanePathName(row.spec), want) << test::Name(row);
   }
 }
