@@ -1,13 +1,11 @@
 // The fused group in lanes: one lane is one output, products follow one another in increasing k.
 //
 // What each lane does is DotGroup of sim/accum.h, with exponents biased by 127 throughout (the
-// field of c as it stands). Two things differ in form, and neither in value:
-//   - a nonzero product or c marks its exponent; a zero one carries kZeroExponent, below all
-//   others;
+// field of an FP32 c as it stands). Two things differ in form, and neither in value:
+//   - a nonzero product or c marks its exponent; a zero one carries kZeroExponent, below the rest;
 //   - an output that meets Inf, NaN, or a result outside FP32's normal range is marked, and the
-//     caller computes that group of it by the integers. Every finite FP16 result is done here.
-// No floating-point operation here is inexact, sees or gives a subnormal, so the caller's rounding
-// mode and flush-to-zero setting change nothing.
+//     caller computes that group of it by the integers. Every FP16 result of finite operands is
+//     computed here.
 #if defined(LOSTBITS_SIM_ACCUM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LOSTBITS_SIM_ACCUM_INL_H_
 #undef LOSTBITS_SIM_ACCUM_INL_H_

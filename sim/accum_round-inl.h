@@ -1,6 +1,9 @@
 // One number in a lane: taking c apart, rounding a group's sum, adding c late. Exponents are biased
-// by 127 throughout, whatever the register's own bias.
-// Included once an instruction set; no include guard of the usual kind.
+// by 127, whatever the register's own bias.
+//
+// A floating-point operation of the lanes is exact or carries its own rounding mode, and no FP32
+// number that it sees or gives is subnormal, or else the output is marked for the integers. So the
+// caller's rounding mode and flush-to-zero setting change nothing.
 #if defined(LOSTBITS_SIM_ACCUM_ROUND_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LOSTBITS_SIM_ACCUM_ROUND_INL_H_
 #undef LOSTBITS_SIM_ACCUM_ROUND_INL_H_
@@ -82,6 +85,24 @@ HWY_INLINE V32 Cut(V32 magnitude, V32 bits) {
   return hn::BitCast(d, hn::Shr(hn::BitCast(du, magnitude), hn::BitCast(du, clamped)));
 }
 
+#if HWY_TARGET <= HWY_AVX3
+// Instructions that carry their own rounding mode and raise nothing. To and from FP16, MXCSR does
+// not flush (Intel SDM volume 2, VCVTPS2PH and VCVTPH2PS).
+inline constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+
+HWY_INLINE V32 NearestHalf(V32 word) {
+  return V32{_mm512_cvtepu16_epi32(_mm512_cvt_roundps_ph(_mm512_castsi512_ps(word.raw), kNearest))};
+}
+HWY_INLINE V32 FloatOfHalf(V32 half) {
+  const auto narrow = _mm512_cvtepi32_epi16(half.raw);
+  return V32{_mm512_castps_si512(_mm512_cvt_roundph_ps(narrow, _MM_FROUND_NO_EXC))};
+}
+HWY_INLINE V32 NearestSum(V32 x, V32 y) {
+  return V32{_mm512_castps_si512(
+      _mm512_add_round_ps(_mm512_castsi512_ps(x.raw), _mm512_castsi512_ps(y.raw), kNearest))};
+}
+#endif
+
 // A number of at most 24 significant bits and what lay below them.
 struct Leading {
   V32 kept;   ///< as an unsigned integer
@@ -116,7 +137,6 @@ template <bool kToOdd>
 HWY_INLINE V32 CutToFloat(V32 magnitude, V32& top) {
   const D32 d;
 #if HWY_TARGET <= HWY_AVX3
-  // The instruction carries its own rounding mode; MXCSR has no say.
   constexpr int kTowardZero = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
   constexpr int kUp = _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC;
   top = hn::Zero(d);
@@ -135,35 +155,27 @@ HWY_INLINE V32 CutToFloat(V32 magnitude, V32& top) {
 #endif
 }
 
-// magnitude < 2^30 as a float to nearest even.
-HWY_INLINE V32 NearestFloat(V32 magnitude) {
-  const D32 d;
-  const Leading leading = LeadingBits(magnitude);
-  const V32 one = hn::Set(d, 1);
-  // Less than half a unit, and one more beside an odd last place.
-  const V32 last = hn::Add(leading.below, one);
-  const M32 odd = hn::Ne(hn::And(magnitude, last), hn::Zero(d));
-  const V32 up = hn::IfThenElseZero(odd, hn::And(leading.below, one));
-  const V32 sum = hn::Add(hn::Add(magnitude, hn::ShiftRight<1>(leading.below)), up);
-  return hn::BitCast(d, hn::ConvertTo(DF32(), hn::AndNot(leading.below, sum)));
-}
-
 // A positive float's word times 2^scale, rounded to FP16 to nearest even; beyond its range Inf. A
 // result of zero is +0. `word` may be the outcome of CutToFloat<true>: its 24 bits are 13 more than
 // FP16's.
 HWY_INLINE V32 HalfWord(V32 word, V32 scale, V32 negative) {
   constexpr fp8::Format kHalf = fp8::kFP16;
   constexpr int kLowest = kExponentBias + fp8::MinExponent(kHalf);
-  constexpr int kDropped = 23 - kHalf.mantissa_bits;
   const D32 d;
-  const DU32 du;
   const V32 zero = hn::Zero(d);
   const V32 exponent = hn::Add(hn::ShiftRight<23>(word), scale);
-  const V32 significand = hn::Or(hn::And(word, hn::Set(d, 0x7F'FFFF)), hn::Set(d, 0x80'0000));
+  const V32 mantissa = hn::And(word, hn::Set(d, 0x7F'FFFF));
+#if HWY_TARGET <= HWY_AVX3
+  // Where every number rounds to zero or to Inf, any other does as well.
+  const V32 field = hn::Min(hn::Max(exponent, hn::Set(d, kLowest - 32)), hn::Set(d, kLowest + 64));
+  const V32 half = NearestHalf(hn::Or(mantissa, hn::ShiftLeft<23>(field)));
+#else
+  constexpr int kDropped = 23 - kHalf.mantissa_bits;
+  const DU32 du;
   // A subnormal loses one bit more for each place below the smallest normal, in the end all.
   const V32 down = hn::Sub(hn::Set(d, kLowest + kDropped), exponent);
   const auto drop = hn::BitCast(du, hn::Min(hn::Max(down, hn::Set(d, kDropped)), hn::Set(d, 31)));
-  const auto whole = hn::BitCast(du, significand);
+  const auto whole = hn::BitCast(du, hn::Or(mantissa, hn::Set(d, 0x80'0000)));
   const auto unit = hn::Set(du, 1);
   const auto odd = hn::And(hn::Shr(whole, drop), unit);
   const auto below_half = hn::Sub(hn::Shl(unit, hn::Sub(drop, unit)), unit);
@@ -172,6 +184,7 @@ HWY_INLINE V32 HalfWord(V32 word, V32 scale, V32 negative) {
   const V32 field = hn::Sub(hn::Max(exponent, hn::Set(d, kLowest)), hn::Set(d, kLowest));
   const V32 half = hn::Min(hn::Add(hn::ShiftLeft<kHalf.mantissa_bits>(field), rounded),
                            hn::Set(d, static_cast<int>(fp8::MaxMagnitude(kHalf)) + 1));
+#endif
   const M32 not_zero = hn::And(hn::Ne(word, zero), hn::Ne(half, zero));
   const V32 sign = hn::And(negative, hn::Set(d, static_cast<int>(fp8::SignMask(kHalf))));
   return hn::IfThenElseZero(not_zero, hn::Or(half, sign));
@@ -213,6 +226,43 @@ HWY_INLINE V32 RoundWide(V32 low, V32 high, V32 exponent, int fraction_bits, M32
 
 // x + y as AddNearestEven of sim/accum_amd.h has it; x is not -0. bad: what the lanes cannot hold,
 // Inf and NaN among it.
+#if HWY_TARGET <= HWY_AVX3
+template <fp8::Format kAcc>
+HWY_INLINE V32 LateAdd(V32 x, V32 y, M32& bad) {
+  const D32 d;
+  if constexpr (kAcc == fp8::kFP16) {
+    // FP32 has more than twice the bits and two: rounding there first changes nothing (Figueroa,
+    // "When is double rounding innocuous?", SIGNUM Newsletter 30(3), 1995).
+    const V32 sum = NearestHalf(NearestSum(FloatOfHalf(x), FloatOfHalf(y)));
+    bad = hn::Gt(hn::And(sum, hn::Set(d, 0x7FFF)), hn::Set(d, 0x7BFF));
+    return sum;
+  } else {
+    // No sum of numbers of at least 2^-95, or of one and zero, is subnormal.
+    const V32 sum = NearestSum(x, y);
+    const V32 no_sign = hn::Set(d, 0x7FFF'FFFF);
+    const auto tiny = [&](V32 word) HWY_ATTR {
+      const V32 magnitude = hn::And(word, no_sign);
+      return hn::And(hn::Ne(magnitude, hn::Zero(d)), hn::Lt(magnitude, hn::Set(d, 32 << 23)));
+    };
+    const M32 special = hn::Gt(hn::And(sum, no_sign), hn::Set(d, 0x7F7F'FFFF));
+    bad = hn::Or(special, hn::Or(tiny(x), tiny(y)));
+    return sum;
+  }
+}
+#else
+// magnitude < 2^30 as a float to nearest even.
+HWY_INLINE V32 NearestFloat(V32 magnitude) {
+  const D32 d;
+  const Leading leading = LeadingBits(magnitude);
+  const V32 one = hn::Set(d, 1);
+  // Less than half a unit, and one more beside an odd last place.
+  const V32 last = hn::Add(leading.below, one);
+  const M32 odd = hn::Ne(hn::And(magnitude, last), hn::Zero(d));
+  const V32 up = hn::IfThenElseZero(odd, hn::And(leading.below, one));
+  const V32 sum = hn::Add(hn::Add(magnitude, hn::ShiftRight<1>(leading.below)), up);
+  return hn::BitCast(d, hn::ConvertTo(DF32(), hn::AndNot(leading.below, sum)));
+}
+
 template <fp8::Format kAcc>
 HWY_INLINE V32 LateAdd(V32 x_word, V32 y_word, M32& bad) {
   // Both have kBits places below the larger one's leading bit, the last of them sticky; the sum
@@ -246,6 +296,7 @@ HWY_INLINE V32 LateAdd(V32 x_word, V32 y_word, M32& bad) {
     return result;
   }
 }
+#endif
 
 }  // namespace HWY_NAMESPACE
 }  // namespace lostbits::sim

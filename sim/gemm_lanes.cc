@@ -78,7 +78,7 @@ HWY_INLINE bool Any(const M32 (&bad)[kRows]) {
 
 // Flow::kInterleavedLateC: c = t + c, where t came out of the instruction's groups.
 template <int kRows, fp8::Format kAcc>
-HWY_NOINLINE void AddLate(const V32 (&t)[kRows], V32 (&c)[kRows]) {
+HWY_INLINE void AddLate(const V32 (&t)[kRows], V32 (&c)[kRows]) {
   const D32 d;
   M32 bad[kRows];
   V32 sum[kRows];
