@@ -56,6 +56,26 @@ TEST(LanesEnvironment, RoundingModeAndFlushToZeroChangeNothing) {
   }
 }
 
+// Beside products that are zero, a subnormal c that is added last comes out as it was.
+TEST(LanesEnvironment, KeepsASubnormalLateCWhereTheCallerFlushesIt) {
+  const sim::ArchRow& row = test::Row("blackwell:mma.sync:e4m3:f32");
+  MatrixCase x;
+  x.what = "subnormal late c";
+  x.a = {{0x00, 0x38}, {0x80, 0x00}};
+  x.b = {{0x38, 0x00}, {0x00, 0x80}};
+  x.c = {0x0000'0001, 0x807F'FFFF, 0x0040'0000, 0x8000'0000};
+  sim::PackedB packed;
+  for (int64_t target : test::Targets()) {
+    const test::ForcedTarget forced(target);
+    std::vector<uint32_t> got;
+    {
+      const Mxcsr environment(0x9FC0);  // all masked, both flushes
+      got = LaneProduct(row.spec, x, Layout::kRowMajor, packed);
+    }
+    ASSERT_TRUE(SameWords(row, x, got, ExpectedProduct(row.spec, x)));
+  }
+}
+
 // 2^-126 * 2^-1, a subnormal: flushed, it would be 0; and the scale itself is one.
 TEST(GemmEnvironment, KeepsSubnormalsWhereTheCallerFlushesThem) {
   const sim::GemmRecipe recipe{.unit = test::Row("hopper:wgmma:e4m3:f32").spec,

@@ -149,6 +149,26 @@ TEST_P(Lanes, AddLateOnce) {
   }
 }
 
+// BF16 products far below FP16's range, and below FP32's: a unit that no row of the table has.
+TEST_P(Lanes, RoundWhatLiesFarBelowFp16ToZero) {
+  sim::PackedB packed;
+  sim::ArchRow row = test::Row("hopper:mma.sync:f16:f16");
+  row.spec.a = row.spec.b = fp8::kBF16;
+  row.spec.e_zero = -160;
+  ASSERT_STREQ(sim::LanePathName(row.spec), "wide");
+  MatrixCase x;
+  x.what = "far below";
+  for (uint32_t field : {6, 60, 62, 64, 100}) {
+    for (uint32_t sign : {0x0000, 0x8000}) {
+      x.a.push_back({sign | field << 7, 0x3F});
+      x.b.push_back({62 << 7 | 0x55, 0x80FF});
+    }
+  }
+  x.c.assign(x.a.size() * x.b.size(), 0);
+  ASSERT_TRUE(SameWords(row, x, LaneProduct(row.spec, x, Layout::kTransposed, packed),
+                        ExpectedProduct(row.spec, x)));
+}
+
 // Formats and parameters that no row of the table has: FP4, FP6, FNUZ, other F, other e_zero, other
 // lengths of an interleaved instruction.
 TEST_P(Lanes, EqualTheIntegersOnUnitsOutsideTheTable) {
@@ -157,7 +177,7 @@ TEST_P(Lanes, EqualTheIntegersOnUnitsOutsideTheTable) {
   const fp8::Format formats[] = {fp8::kE2M1, fp8::kE2M3, fp8::kE3M2, fp8::kE4M3FNUZ, fp8::kE5M2FNUZ,
                                  fp8::kE3M4, fp8::kE4M3, fp8::kFP16, fp8::kBF16};
   int narrow = 0, wide = 0, late = 0;
-  for (int repeat = 0; repeat < 400; ++repeat) {
+  for (int repeat = 0; repeat < 500; ++repeat) {
     sim::ArchRow row = test::Row("blackwell:tcgen05:e4m3:f32");
     row.spec.a = formats[r.Below(std::size(formats))];
     row.spec.b = formats[r.Below(std::size(formats))];
@@ -171,7 +191,10 @@ TEST_P(Lanes, EqualTheIntegersOnUnitsOutsideTheTable) {
       row.spec.rounding = fp8::Rounding::kNearestEven;
       row.spec.e_zero = r.OneIn(2) ? -21 : r.Between(-60, 10);
     }
-    if (row.spec.k == 2 * row.spec.group && row.spec.fraction_bits != 13 && r.OneIn(2)) {
+    // Defined for operands that are FP16 numbers.
+    const int lowest = std::min(fp8::MinExponent(row.spec.a), fp8::MinExponent(row.spec.b));
+    if (lowest >= fp8::MinExponent(fp8::kFP16) && row.spec.k == 2 * row.spec.group &&
+        row.spec.fraction_bits != 13 && r.OneIn(2)) {
       row.spec.flow = sim::Flow::kInterleavedLateC;
       late += std::string("wide") == sim::LanePathName(row.spec);
     }
