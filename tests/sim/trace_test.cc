@@ -110,9 +110,10 @@ TEST(Trace, EveryRowReturnsTheWordOfTheChainAndAccountsForEveryBit) {
   uint64_t row_number = 0;
   for (const sim::ArchRow& row : sim::kArchTable) {
     const sim::AccumSpec& spec = row.spec;
+    ++row_number;
     int64_t finite_here = 0;
     for (uint64_t index = 0; index < 100; ++index) {
-      test::Random r(++row_number, index);
+      test::Random r(row_number, index);
       const int n = r.OneIn(2) ? spec.k : r.Between(1, 3 * spec.k);
       const Case x = Generate(r, spec, n);
       const sim::DotOperands dot = x.Operands();
