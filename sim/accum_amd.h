@@ -197,7 +197,7 @@ FP8_HD constexpr uint64_t LateFloorGroup(const AccumSpec& spec, const Unpacked* 
   for (int i = 0; i < n; ++i) {
     terms[i] = Product(a[i], b[i], first + i);
     // A product beyond FP32's range is Inf before anything is added (MM2, tr_fdpa). FP32's, for no
-    // machine with this flow has another accumulator.
+    // row of this flow has another accumulator.
     const bool doubled = terms[i].significand >> (terms[i].fraction_bits + 1) != 0;
     const bool finite = a[i].cls == Class::kFinite && b[i].cls == Class::kFinite;
     if (finite && terms[i].exponent + doubled >= 128) specials.AddInf(terms[i].negative);
