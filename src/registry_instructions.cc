@@ -96,8 +96,6 @@ bool IsType(const std::string& token) {
                      [&](const FormatNames& names) { return token == names.brief; });
 }
 
-std::string Joined(const std::string& a, const std::string& b) { return a == b ? a : a + "." + b; }
-
 /// Tokens of an NVIDIA instruction, sorted into what they say.
 struct Parts {
   std::vector<std::string> types;
@@ -143,7 +141,7 @@ void ReadTypes(const std::string& text, const Mnemonic& head, const std::vector<
   std::string c = types.size() == 4 ? types[3] : types[0];
   const bool half = std::string_view(head.types) == kHalfTypes;
   if (types.size() >= 3) {
-    query.in = Joined(types[1], types[2]);
+    query.in = TypePair(types[1], types[2]);
   } else if (half && types.size() == 2 && (types[1] == "bf16" || types[1] == "tf32")) {
     query.in = types[1];
   } else if (half || (std::string_view(head.name) == "wmma" && types.size() == 2)) {
@@ -155,6 +153,15 @@ void ReadTypes(const std::string& text, const Mnemonic& head, const std::vector<
 }
 
 }  // namespace
+
+std::string_view PlainInstruction(const sim::ArchRow& row) {
+  std::string_view name = row.instruction;
+  for (const Kind& kind : kKinds) {
+    const std::string_view suffix = kind.suffix;
+    if (!suffix.empty() && name.ends_with(suffix)) name.remove_suffix(suffix.size());
+  }
+  return name;
+}
 
 bool ParseNvidia(const std::string& text, Query& query) {
   const std::vector<std::string> tokens = Split(text, ". ;");
@@ -240,7 +247,7 @@ bool ParseAmd(const std::string& text, Query& query) {
     }
   }
   if (types.empty() || types.size() > 2) Refuse(text, "expected one or two operand types");
-  query.in = Joined(types.front(), types.back());
+  query.in = TypePair(types.front(), types.back());
   return true;
 }
 

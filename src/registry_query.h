@@ -32,6 +32,11 @@ struct Query {
 
 inline constexpr char kF8f6f4Types[] = "e4m3 e5m2 e3m2 e2m3 e2m1";
 
+/// Two operand types as a row's `in` has them: "e4m3" for a pair of equals, else "e4m3.e5m2".
+inline std::string TypePair(const std::string& a, const std::string& b) {
+  return a == b ? a : a + "." + b;
+}
+
 /// `word` is one of the words in `list`; an empty list has every word.
 bool Among(std::string_view word, const char* list);
 

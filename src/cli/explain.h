@@ -16,7 +16,7 @@ namespace lostbits::cli {
 struct Explanation {
   Machine machine;
   DotLine codes;
-  DotOperands operands;  ///< the codes taken apart
+  UnpackedLine operands;  ///< the codes taken apart
   int promote = 0;
   sim::ChainTrace chain;
   std::vector<int64_t> shown;  ///< instructions to show in full, from 0
@@ -53,8 +53,6 @@ int64_t WorstInstruction(const sim::ChainTrace& chain);
 
 // Small pieces.
 
-/// "E8M13", "FP32", "FP16", "FP64".
-std::string PrecisionName(const fp8::Format& f);
 /// At most `digits` significant digits.
 std::string Short(double x, int digits = 6);
 /// "0x43615000": a word of the machine's accumulator.
@@ -64,6 +62,8 @@ std::string AddendName(const Explanation& e, int64_t instruction,
                        const std::vector<sim::StepTrace>& steps, size_t step);
 /// "3", "0-15" (a block), "c", "products", "even k", "odd k", "partial".
 std::string TermName(const sim::TermTrace& t, const std::string& addend);
+/// The same where no column says what the number counts: "product 3", "block 0-15", "c".
+std::string TermLabel(const sim::TermTrace& t, const std::string& addend);
 /// How many bits a term's significand has, and how many of them were cut.
 struct BitLoss {
   int bits = 0, cut = 0;
@@ -71,6 +71,8 @@ struct BitLoss {
 BitLoss CountBits(const sim::TermTrace& t);
 /// "5 of 7 bits", "all 6 bits", "-"; ", down" where a floor made a negative term more negative.
 std::string LossText(const sim::TermTrace& t);
+/// "E8M13 keeps 14 bits of it, the rest is cut off:", "FP32 holds it whole."
+std::string RoundingText(const sim::AccumSpec& spec, const sim::StepTrace& step);
 /// The end of a rounded sum: four bits kept, and the first ones dropped: "..1010|0110 01..".
 std::string TailText(const sim::StepTrace& step);
 

@@ -2,14 +2,9 @@
 #include <algorithm>
 
 #include "cli/explain.h"
+#include "registry.h"
 
 namespace lostbits::cli {
-
-std::string PrecisionName(const fp8::Format& f) {
-  if (f == sim::kE8M13) return "E8M13";
-  if (f == fp8::kFP16) return "FP16";
-  return f == fp8::kFP64 ? "FP64" : "FP32";
-}
 
 std::string Short(double x, int digits) {
   const std::string shortest = Decimal(x), cut = fmt::format("{:.{}g}", x, digits);
@@ -44,6 +39,12 @@ std::string TermName(const sim::TermTrace& t, const std::string& addend) {
     case sim::Origin::kPartial: break;
   }
   return "partial";
+}
+
+std::string TermLabel(const sim::TermTrace& t, const std::string& addend) {
+  const bool product = t.term.origin == sim::Origin::kProduct;
+  const bool block = t.term.origin == sim::Origin::kBlock;
+  return (product ? "product " : block ? "block " : "") + TermName(t, addend);
 }
 
 BitLoss CountBits(const sim::TermTrace& t) {
@@ -88,6 +89,21 @@ std::string LossText(const sim::TermTrace& t) {
   const bool deeper = t.term.negative && !t.lost.IsNegative();
   const std::string cut = loss.cut == loss.bits ? "all" : fmt::format("{} of", loss.cut);
   return fmt::format("{} {} bits{}", cut, loss.bits, deeper ? ", down" : "");
+}
+
+std::string RoundingText(const sim::AccumSpec& spec, const sim::StepTrace& step) {
+  const std::string format = PrecisionName(step.format);
+  if (!step.finite) return fmt::format("Beyond the range of {}.", format);
+  if (step.before.IsZero() || step.before.Trailing() >= step.last_kept)
+    return fmt::format("{} holds it whole.", format);
+  // Additions of whole numbers round to nearest even, whatever a group does.
+  const fp8::Rounding rounding =
+      step.kind == sim::Step::kAdd ? fp8::Rounding::kNearestEven : spec.rounding;
+  return fmt::format("{} keeps {} bits of it, {}:", format,
+                     std::max(0, step.before.Leading() - step.last_kept + 1),
+                     rounding == fp8::Rounding::kTowardZero
+                         ? "the rest is cut off"
+                         : fmt::format("rounded {}", RoundingName(rounding)));
 }
 
 std::string TailText(const sim::StepTrace& step) {

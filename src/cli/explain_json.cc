@@ -80,17 +80,15 @@ Json Term(const Explanation& e, const sim::StepTrace& step, const sim::TermTrace
                {"negative", t.term.negative},
                {"value", NumberJson(t.exact.Value())},
                {"exact", t.exact.Hex()},
-               {"exponent", t.term.exponent},
                {"lost", Number(t.lost)}});
+  // A zero has no exponent: nothing of it is shifted.
+  if (t.fate != Fate::kZero) json["exponent"] = t.term.exponent;
   if (!step.aligned) return json;
   const BitLoss bits = CountBits(t);
   const sim::ExactNumber kept(t.kept, step.lsb);
   const int bottom = t.term.exponent - t.term.fraction_bits;
-  json.update({{"shift", t.shift},
-               {"lsb", t.lsb},
-               {"kept", t.kept},
-               {"bits", bits.bits},
-               {"bits_cut", bits.cut}});
+  if (t.fate != Fate::kZero) json.update({{"shift", t.shift}, {"lsb", t.lsb}});
+  json.update({{"kept", t.kept}, {"bits", bits.bits}, {"bits_cut", bits.cut}});
   // A strip of bits: kept from 2^kept_top down to 2^lsb, dropped from 2^dropped_top downward.
   if (!kept.IsZero()) {
     json["kept_top"] = kept.Leading();
@@ -107,11 +105,11 @@ Json Term(const Explanation& e, const sim::StepTrace& step, const sim::TermTrace
 Json StepJson(const Explanation& e, const sim::StepTrace& step) {
   Json json = {{"kind", Name(step.kind)}};
   if (step.aligned) {
-    json.update({{"e_max", step.e_max},
-                 {"set_by", step.setter < 0 ? Json("clamp") : Json(step.setter)},
-                 {"lsb", step.lsb},
-                 {"sum", step.sum}});
-    if (step.e_max <= sim::kNothing) json["e_max"] = json["lsb"] = json["set_by"] = nullptr;
+    if (step.e_max > sim::kNothing)  // something counts
+      json.update({{"e_max", step.e_max},
+                   {"set_by", step.setter < 0 ? Json("clamp") : Json(step.setter)},
+                   {"lsb", step.lsb}});
+    json["sum"] = step.sum;
   }
   json["before_rounding"] = Number(step.before);
   if (step.rounded) {

@@ -190,6 +190,7 @@ class Writer {
     std::string heading = Heading(i);
     heading[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(heading[0])));
     Line(heading + '.');
+    if (step.e_max <= sim::kNothing) return Line("All are zero: there is no exponent to align to.");
     Maximum(i);
     const bool operands = std::any_of(step.terms.begin(), step.terms.end(), [](const auto& t) {
       return t.term.origin == Origin::kProduct;
@@ -228,7 +229,6 @@ class Writer {
 
   void Maximum(size_t i) {
     const sim::StepTrace& step = one_.steps[i];
-    if (step.e_max <= sim::kNothing) return;
     std::string who = "it is the least this machine aligns to";
     if (step.setter >= 0) {
       const sim::TermTrace& t = step.terms[static_cast<size_t>(step.setter)];
@@ -282,20 +282,9 @@ class Writer {
     const std::string sum = fmt::format("Sum: {} x {} = {}. ", step.sum, Power(step.lsb),
                                         Short(step.before.Value(), 12));
     if (!step.rounded) return Line(sum + "It goes on unrounded.");
-    Line(sum + RoundingText(step));
+    Line(sum + RoundingText(spec_, step));
     RoundingBits(step);
     WordLine(step);
-  }
-
-  std::string RoundingText(const sim::StepTrace& step) const {
-    const bool kept_whole = step.before.IsZero() || step.before.Trailing() >= step.last_kept;
-    const std::string format = PrecisionName(step.format);
-    if (!step.finite) return fmt::format("Beyond the range of {}.", format);
-    if (kept_whole) return fmt::format("{} holds it whole.", format);
-    const bool cuts = spec_.rounding == fp8::Rounding::kTowardZero && step.kind != Step::kAdd;
-    return fmt::format("{} keeps {} bits of it, {}:", format,
-                       std::max(0, step.before.Leading() - step.last_kept + 1),
-                       cuts ? "the rest is cut off" : "to nearest even");
   }
 
   void RoundingBits(const sim::StepTrace& step) {
@@ -327,10 +316,11 @@ class Writer {
     const bool sums = spec_.flow == Flow::kExact;
     const bool late = spec_.flow == Flow::kInterleavedLateC;
     Line(late   ? "c is added last, in one ordinary addition, to nearest even:"
-         : sums ? fmt::format("Nothing is aligned: {} exactly, rounded once to nearest even:",
+         : sums ? fmt::format("Nothing is aligned: {} exactly, rounded once, {}:",
                               spec_.group == 1
                                   ? "each product and the accumulator are added"
-                                  : "the products of a group and the accumulator are added")
+                                  : "the products of a group and the accumulator are added",
+                              RoundingName(spec_.rounding))
                 : "Nothing is aligned: every product and every sum is rounded to nearest even:");
     Table table;
     table.AddColumn("  step");
@@ -377,7 +367,7 @@ class Writer {
         "Promotion: the unit's result is added to the FP32 sum outside it, and the "
         "unit starts again from +0: {} + {} = {}. {}",
         Short(CodeValue(fp8::kFP32, s.sum_in), 9), Short(CodeValue(fp8::kFP32, s.word), 9),
-        Short(step.before.Value(), 12), RoundingText(step)));
+        Short(step.before.Value(), 12), RoundingText(spec_, step)));
     RoundingBits(step);
     WordLine(step);
   }

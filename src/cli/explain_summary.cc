@@ -10,8 +10,6 @@ namespace lostbits::cli {
 namespace {
 
 using sim::Fate;
-using sim::Origin;
-using sim::Step;
 
 std::string Values(const fp8::Format& f, const std::vector<uint64_t>& codes) {
   constexpr size_t kShown = 8;
@@ -43,10 +41,7 @@ std::vector<std::string> TermSentences(const Explanation& e, int64_t index) {
     for (const sim::TermTrace& t : step.terms) {
       if (t.lost.IsZero()) continue;
       const std::string addend = AddendName(e, index, one.steps, i);
-      const std::string name = (t.term.origin == Origin::kProduct ? "product "
-                                : t.term.origin == Origin::kBlock ? "block "
-                                                                  : "") +
-                               TermName(t, addend);
+      const std::string name = TermLabel(t, addend);
       const BitLoss bits = CountBits(t);
       std::string text;
       if (!step.aligned) {
@@ -109,7 +104,7 @@ std::string InputText(const Explanation& e, int width) {
   const auto line = [&](const char* what, const std::string& value) {
     text += fmt::format("  {:<9}{}\n", what, Wrap(value, width - 11, std::string(11, ' ')));
   };
-  const int64_t n = e.operands.n(), count = static_cast<int64_t>(e.chain.instructions.size());
+  const int64_t n = e.operands.View().n, count = static_cast<int64_t>(e.chain.instructions.size());
   const std::string groups =
       s.k == s.group ? "" : fmt::format(", {} groups of {}", s.k / s.group, s.group);
   const std::string promotion =
@@ -143,7 +138,7 @@ int64_t WorstInstruction(const sim::ChainTrace& chain) {
 std::string ChainText(const Explanation& e, int width) {
   const sim::ChainTrace& chain = e.chain;
   Table table;
-  table.AddColumn("  step", Table::kRight);
+  table.AddColumn("  instr", Table::kRight);
   table.AddColumn("from k", Table::kRight);
   table.AddColumn("accumulator", Table::kOptional);
   table.AddColumn("value", Table::kRight);
@@ -173,8 +168,8 @@ std::string ChainText(const Explanation& e, int width) {
     table.AddRow(row);
   }
   std::string note = fmt::format(
-      "step: one instruction; terms: nonzero {}; cut: those that lost bits; gone: those of which "
-      "nothing was left. One in full: --step N",
+      "terms: nonzero {}; cut: those that lost bits; gone: those of which nothing was left. One "
+      "instruction in full: --step N",
       e.spec().flow == sim::Flow::kBlockDot ? "blocks" : "products");
   const int64_t worst = WorstInstruction(chain);
   if (Lost(chain.instructions[static_cast<size_t>(worst)]) != 0)
@@ -236,8 +231,8 @@ std::string SummaryText(const Explanation& e, int width) {
     for (size_t i = 0; i < chain.instructions.size(); ++i) {
       const sim::InstructionSummary& s = chain.instructions[i];
       if (s.gone == 0) continue;
-      say(fmt::format("The first {} cut to nothing is in step {}, which starts from {}", what,
-                      i + 1, Short(CodeValue(e.spec().acc, s.word_in), 9)));
+      say(fmt::format("The first {} cut to nothing is in instruction {}, which starts from {}",
+                      what, i + 1, Short(CodeValue(e.spec().acc, s.word_in), 9)));
       break;
     }
     int64_t addends = 0;

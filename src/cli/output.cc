@@ -34,10 +34,8 @@ Json EvidenceJson(const Machine& machine) {
     if (e.gaps & gap.gap) gaps.push_back(gap.name);
   }
   for (const sim::DisputeSide& side : e.disputes) {
-    for (const sim::DisputeText& d : sim::kDisputeTexts) {
-      if (d.dispute == side.dispute)
-        disputes.push_back({{"id", d.id}, {"question", d.question}, {"other_side", side.setting}});
-    }
+    if (const sim::DisputeText* d = DisputeOf(side))
+      disputes.push_back({{"id", d->id}, {"question", d->question}, {"other_side", side.setting}});
   }
   return {{"machine", machine.name},
           {"altered", machine.altered},

@@ -150,6 +150,40 @@ class Explain(Cli):
                              result["returned"])
             self.good("explain", machine)
 
+    def test_names_the_rounding_that_is_set(self):
+        # Each line is a little more than 1, which the result cannot hold.
+        for machine, line in ((WGMMA + "@F=25", "38 01 ; 38 01 ; 0"),
+                              ("hopper:wgmma:f16:f16", "3C00 1000 ; 3C00 1000 ; 0"),
+                              ("cdna1:mfma:f16:f32", "3C00 0001 ; 3C00 0001 ; 0")):
+            for rounding in ("up", "nearest-away"):
+                name = f"{machine}{',' if '@' in machine else '@'}rounding={rounding}"
+                for text in (self.good("explain", name), self.good("machines", name)):
+                    text = re.sub(r"\s+", " ", text)
+                    self.assertIn(f"rounded once, {rounding}, to", text, name)
+                    self.assertNotIn("nearest even", text)
+                text = self.good("explain", name, line)
+                self.assertNotIn("cut off", text)
+                self.assertNotIn("nearest even", text)
+        self.assertIn("rounded up:", self.good("explain", WGMMA + "@F=25,rounding=up",
+                                               "38 01 ; 38 01 ; 0"))
+
+    def test_zeros_have_no_exponent(self):
+        # One product: the sum of odd k is zero, and so is all of the second group.
+        machine = "cdna3:mfma:e4m3fnuz:f32"
+        one, nothing = "40 ; 40 ; 3F800000", "00 ; 00 ; 3F800000"
+        for line in (one, nothing):
+            result = self.json("explain", "-m", machine, line)
+            steps = result["shown"][0]["steps"]
+            for step in steps:
+                self.assertEqual("e_max" in step, "lsb" in step)
+                self.assertGreater(step.get("e_max", 0), -300)
+                for term in step["terms"]:
+                    for key in ("exponent", "shift", "lsb"):
+                        self.assertEqual(key in term, term["fate"] != "zero")
+            self.assertNotIn("-100", self.good("explain", "-m", machine, line))
+        self.assertNotIn("e_max", steps[0])
+        self.assertIn("no exponent to align to", self.good("explain", "-m", machine, nothing))
+
     def test_same_word_as_dot(self):
         lines = {"cdna3:mfma:e4m3fnuz:f32": "57 39 B6 01 77 ; 57 8C 04 30 F7 ; C0490FDB",
                  "cdna2:mfma:f16:f32": "3C01 0001 7BFF ; 3C01 3C00 7BFF ; 00000001",
@@ -193,6 +227,8 @@ class Explain(Cli):
                          [513])
         promoted = self.json("explain", "-m", WGMMA, name, "--promote", "4", "--step", "8")
         self.assertEqual(promoted["returned"]["value"], 131072)
+        self.assertNotRegex(text, r"(?m)^ *step ")
+        self.assertIn("cut to nothing is in instruction 513", re.sub(r"\s+", " ", text))
         self.assertEqual(promoted["instructions"][7]["promotion"]["result"]["value"], 256)
         self.assertNotIn("promotion", promoted["instructions"][6])
         self.assertIn("Promotion: ", self.good("explain", "-m", WGMMA, name, "--promote", "4",
