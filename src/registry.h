@@ -84,9 +84,6 @@ std::string EvidenceText(const sim::Evidence& evidence);
 /// if none. Without `common`, less what every row of its level leaves open.
 std::string OpenText(const sim::Evidence& evidence, bool common);
 
-/// "chained", "interleaved_late_c", "block_dot", "exact", "tree", "late_floor", "late_floor_pairs".
-std::string_view FlowName(sim::Flow flow);
-
 /// The instruction that a row's belongs to: "tcgen05" for tcgen05.mxf4, a block-scaled kind of it.
 std::string_view PlainInstruction(const sim::ArchRow& row);
 

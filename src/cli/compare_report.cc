@@ -1,5 +1,7 @@
 #include "cli/compare_report.h"
 
+#include <stdexcept>
+
 #include "fp8/codec.h"
 #include "registry.h"
 
@@ -10,15 +12,20 @@ using sim::Feature;
 using sim::GemmRecipe;
 using sim::KernelComparison;
 
-std::string FlowName(const sim::AccumSpec& s) {
+/// How a unit adds, with what only its flow has.
+std::string FlowText(const sim::AccumSpec& s) {
+  const auto late = [&](const char* what) {
+    return fmt::format("{} ({} bits{})", what, s.sum_bits,
+                       s.final_bits ? fmt::format(", {}", s.final_bits) : "");
+  };
   switch (s.flow) {
     case sim::Flow::kChained: return "aligned";
     case sim::Flow::kInterleavedLateC: return "emulated FP16";
     case sim::Flow::kBlockDot: return "blocks";
     case sim::Flow::kExact: return "exact";
     case sim::Flow::kTree: return s.flush ? "flushed tree" : "tree";
-    case sim::Flow::kLateFloor: return "c last";
-    case sim::Flow::kLateFloorPairs: return "pairs, c last";
+    case sim::Flow::kLateFloor: return late("c last");
+    case sim::Flow::kLateFloorPairs: return late("pairs, c last");
   }
   return "?";
 }
@@ -32,27 +39,37 @@ std::string ResultName(const sim::AccumSpec& s) {
                      format);
 }
 
-const char* FeatureName(Feature feature) {
-  switch (feature) {
-    case Feature::kOperands: return "operands";
-    case Feature::kOrder: return "way of adding";
-    case Feature::kGroup: return "group L of k";
-    case Feature::kFraction: return "bits F kept";
-    case Feature::kResult: return "group's rounding";
-    case Feature::kClamp: return "clamp e_zero";
-    case Feature::kUnderflow: return "underflow's sign";
-    case Feature::kPromotion: return "promotion";
-    case Feature::kSplitK: return "split-K";
-    case Feature::kOutput: return "output format";
+/// What a feature is called: in JSON, where the names are stable, and in text.
+struct FeatureNames {
+  Feature feature;
+  const char* id;
+  const char* text;
+};
+constexpr FeatureNames kFeatures[] = {
+    {Feature::kOperands, "operands", "operands"},
+    {Feature::kFlow, "flow", "way of adding"},
+    {Feature::kGroup, "group", "group L of k"},
+    {Feature::kFraction, "fraction_bits", "bits F kept"},
+    {Feature::kResult, "result", "group's rounding"},
+    {Feature::kClamp, "e_zero", "clamp e_zero"},
+    {Feature::kUnderflow, "underflow", "underflow's sign"},
+    {Feature::kPromotion, "promotion", "promotion"},
+    {Feature::kSplitK, "split_k", "split-K"},
+    {Feature::kOutput, "output", "output format"},
+};
+const FeatureNames& Find(Feature feature) {
+  for (const FeatureNames& names : kFeatures) {
+    if (names.feature == feature) return names;
   }
-  return "?";
+  throw std::logic_error("a feature without a name");
 }
+const char* FeatureName(Feature feature) { return Find(feature).text; }
 
 std::string FeatureValue(const GemmRecipe& r, Feature feature) {
   const sim::AccumSpec& s = r.unit;
   switch (feature) {
     case Feature::kOperands: return fmt::format("{}.{}", NamesOf(s.a).brief, NamesOf(s.b).brief);
-    case Feature::kOrder: return FlowName(s);
+    case Feature::kFlow: return FlowText(s);
     case Feature::kGroup: return fmt::format("{} of {}", s.group, s.k);
     case Feature::kFraction: return fmt::to_string(s.fraction_bits);
     case Feature::kResult: return ResultName(s);
@@ -64,13 +81,6 @@ std::string FeatureValue(const GemmRecipe& r, Feature feature) {
     case Feature::kOutput: return NamesOf(r.output).name;
   }
   return "?";
-}
-
-double Percent(int64_t part, int64_t whole) {
-  return 100.0 * static_cast<double>(part) / static_cast<double>(whole);
-}
-std::string Share(int64_t part, int64_t whole) {
-  return whole == 0 ? "-" : fmt::format("{:.1f} %", Percent(part, whole));
 }
 
 /// What the moves of single features say.
@@ -150,7 +160,7 @@ void PrintReportJson(const ComparisonReport& r) {
     sides.push_back(side);
   }
   for (const sim::Attribution& f : r.result.features)
-    features.push_back({{"feature", FeatureName(f.feature)},
+    features.push_back({{"feature", Find(f.feature).id},
                         {"a", FeatureValue(r.kernel[0].recipe, f.feature)},
                         {"b", FeatureValue(r.kernel[1].recipe, f.feature)},
                         {"a_with_b", MoveJson(f.a_to_b)},

@@ -73,6 +73,13 @@ std::string DecimalOf(T x) {
 std::string Decimal(double x) { return DecimalOf(x); }
 std::string Decimal(float x) { return DecimalOf(x); }
 
+double Percent(int64_t part, int64_t whole) {
+  return 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+}
+std::string Share(int64_t part, int64_t whole) {
+  return whole == 0 ? "-" : fmt::format("{:.1f} %", Percent(part, whole));
+}
+
 std::string HexFloat(double x) { return std::isnan(x) ? "nan" : fmt::format("{:a}", x); }
 
 double CodeValue(const fp8::Format& f, uint64_t code) {
