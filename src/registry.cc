@@ -147,19 +147,24 @@ std::vector<std::string> Split(std::string_view text, std::string_view separator
   return parts;
 }
 
-std::string DidYouMean(std::string_view name, std::span<const std::string> known) {
+std::vector<std::string> Nearest(std::string_view name, std::span<const std::string> known) {
   const std::string wanted = LowerCase(name);
   std::vector<std::pair<size_t, const std::string*>> near;
   for (const std::string& k : known) {
     const size_t distance = EditDistance(wanted, LowerCase(k));
-    if (distance <= std::max<size_t>(2, wanted.size() / 3)) near.emplace_back(distance, &k);
+    if (distance > std::max<size_t>(2, wanted.size() / 3)) continue;
+    if (distance + 1 < std::max<size_t>(wanted.size(), 3)) near.emplace_back(distance, &k);
   }
   std::stable_sort(near.begin(), near.end(),
                    [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<std::string> best;
-  for (const auto& entry : near) {
-    if (best.size() < 3) best.push_back(*entry.second);
-  }
+  for (const auto& entry : near) best.push_back(*entry.second);
+  return best;
+}
+
+std::string DidYouMean(std::string_view name, std::span<const std::string> known) {
+  std::vector<std::string> best = Nearest(name, known);
+  if (best.size() > 3) best.resize(3);
   return best.empty() ? "" : fmt::format("; did you mean {}?", fmt::join(best, ", "));
 }
 

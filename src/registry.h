@@ -90,10 +90,12 @@ std::string_view PlainInstruction(const sim::ArchRow& row);
 /// All rows of the machine table that a name fits: a full or a partial name ("h100",
 /// "hopper:wgmma", "sm_90a:wgmma:e4m3:f32", "b200:nvfp4"), a PTX instruction
 /// ("wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3"), MMA-Sim's short form of it
-/// ("m64n128k32.f32.e4m3.e4m3"), SASS ("QGMMA.64x128x32.F32.E4M3.E4M3"), an AMD instruction
-/// ("v_mfma_f32_16x16x16_f16") or its builtin. An instruction that several architectures have needs
-/// one in front: "sm_89:mma.sync.aligned....". Throws if none fits, and for what is known but not
-/// modelled: sparse and integer instructions, .ws, cta_group::2, c and d of different types.
+/// ("m64n128k32.f32.e4m3.e4m3"), SASS ("QGMMA.64x128x32.F32.E4M3.E4M3"), a CUTLASS atom
+/// ("SM90_64x128x32_F32E4M3E4M3_SS_TN"), an AMD instruction ("v_mfma_f32_16x16x16_f16") or its
+/// builtin. What is pasted behind an instruction ("{%0, %1}, ...") is ignored. One that several
+/// architectures have needs one in front: "sm_89:mma.sync.aligned....". Throws if none fits, and
+/// for what is known but not modelled: sparse and integer instructions, .ws, cta_group::2, c and d
+/// of different types.
 std::vector<const sim::ArchRow*> FindMachines(std::string_view name);
 
 /// The one machine a name fits: what FindMachines accepts, and behind it "@setting=value,...", for
@@ -103,6 +105,8 @@ std::vector<const sim::ArchRow*> FindMachines(std::string_view name);
 /// shape). Throws as FindMachines does, if several rows fit, and if the settings make no machine.
 Machine FindMachine(std::string_view name);
 
+/// The known names a few letters away from `name`, nearest first.
+std::vector<std::string> Nearest(std::string_view name, std::span<const std::string> known);
 /// "; did you mean A, B?" with the known names nearest to `name` (at most three), or "" if none is.
 std::string DidYouMean(std::string_view name, std::span<const std::string> known);
 
