@@ -47,13 +47,12 @@ std::vector<std::string> TermSentences(const Explanation& e, int64_t index) {
       if (!step.aligned) {
         text = fmt::format("{} was subnormal and flushed to zero", name);
       } else {
-        const bool down = t.term.negative && !t.lost.IsNegative();
         text = t.fate == Fate::kGone
-                   ? fmt::format("{} was cut to nothing (all {} bits)", name, bits.bits)
+                   ? fmt::format("{} was cut to nothing ({})", name, LossText(t))
                    : fmt::format("{} lost {} of its {} bits", name, bits.cut, bits.bits);
         const int below = step.e_max - t.term.exponent;
         if (below > 0) text += fmt::format(": its exponent lies {} below the largest", below);
-        if (down) text += "; the cut of a negative number made it more negative";
+        if (Floored(t)) text += "; the cut of a negative number made it more negative";
       }
       losses.push_back(
           {std::fabs(t.lost.Value()), text + fmt::format(" ({})", Short(t.lost.Value()))});
@@ -65,7 +64,7 @@ std::vector<std::string> TermSentences(const Explanation& e, int64_t index) {
   std::vector<std::string> sentences;
   for (size_t i = 0; i < std::min(losses.size(), kShown); ++i) sentences.push_back(losses[i].text);
   if (losses.size() > kShown)
-    sentences.push_back(fmt::format("{} more lost less than these", losses.size() - kShown));
+    sentences.push_back(fmt::format("{} more lost at most as much", losses.size() - kShown));
   return sentences;
 }
 
@@ -86,6 +85,27 @@ std::set<size_t> Chosen(const sim::ChainTrace& chain) {
     if (Lost(chain.instructions[order[i]]) != 0) chosen.insert(order[i]);
   }
   return chosen;
+}
+
+/// "the unit ignores the low 13 bits of a tf32 register: k = 0: a 3F801FFF counts as 3F800000".
+std::string IgnoredText(const Explanation& e) {
+  constexpr size_t kShown = 4;
+  const std::vector<IgnoredBits> found = FindIgnoredBits(e);
+  if (found.empty()) return "";
+  const auto format = [&](char operand) { return operand == 'a' ? e.spec().a : e.spec().b; };
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < std::min(found.size(), kShown); ++i) {
+    const IgnoredBits& x = found[i];
+    texts.push_back(fmt::format("k = {}: {} {} counts as {}", x.k, x.operand,
+                                CodeDigits(x.code, format(x.operand)),
+                                CodeDigits(x.counts_as, format(x.operand))));
+  }
+  if (found.size() > kShown) texts.push_back(fmt::format("... ({} in all)", found.size()));
+  const fp8::Format f = format(found.front().operand);
+  return fmt::format(
+      "the unit ignores the low {} bits of a {} register: {}; values and losses below are those of "
+      "what counts",
+      f.pad, NamesOf(f).brief, fmt::join(texts, ", "));
 }
 
 /// The weight of the last place of the word that came back, in what it was rounded to.
@@ -125,6 +145,8 @@ std::string InputText(const Explanation& e, int width) {
     line("scales a", scales(e.codes.scale_a));
     line("scales b", scales(e.codes.scale_b));
   }
+  const std::string ignored = IgnoredText(e);
+  if (!ignored.empty()) line("", ignored);
   return text;
 }
 
@@ -187,7 +209,9 @@ std::string SummaryText(const Explanation& e, int width) {
   const std::string returned = fmt::format("{} = {}", WordText(e, chain.word), Short(value, 17));
   if (!chain.finite) {
     line("returned", returned);
-    line("", "an Inf or a NaN was among the operands or came out: nothing to account for");
+    const std::string cause = FirstCause(e);
+    line("cause", cause.empty() ? "an Inf or a NaN was among the operands" : cause);
+    line("", "nothing to account for");
     return text;
   }
   const sim::ExactNumber lost =
@@ -225,9 +249,12 @@ std::string SummaryText(const Explanation& e, int width) {
                     chain.gone == 0   ? "none was"
                     : chain.gone == 1 ? "1 was"
                                       : fmt::format("{} were", chain.gone)));
+  else if (e.spec().flow == sim::Flow::kExact || e.spec().flow == sim::Flow::kTree)
+    say("Nothing is aligned, so nothing is cut before it is added: only roundings take bits");
   else
-    say(fmt::format("No {} lost a bit", what));
-  if (chain.instructions.size() > 1) {
+    say(fmt::format("No {} lost a bit before it was added", what));
+  const bool long_chain = chain.instructions.size() > 1;
+  if (long_chain) {
     for (size_t i = 0; i < chain.instructions.size(); ++i) {
       const sim::InstructionSummary& s = chain.instructions[i];
       if (s.gone == 0) continue;
@@ -239,11 +266,19 @@ std::string SummaryText(const Explanation& e, int width) {
     for (const auto& s : chain.instructions) addends += s.addends_cut > 0;
     if (addends > 0)
       say(fmt::format("The accumulator itself lost bits in {}", Count(addends, "instruction")));
+    int64_t rounding = 0;
+    for (const auto& s : chain.instructions) rounding += s.lost_to_rounding != 0;
+    if (rounding > 0)
+      say(fmt::format("Rounding sums changed the result by {} in all, over {}",
+                      Short(-chain.lost_to_rounding.Value()), Count(rounding, "instruction")));
   }
   for (int64_t index : e.shown) {
     for (const std::string& sentence : TermSentences(e, index)) say(sentence);
     const double rounding = chain.instructions[static_cast<size_t>(index)].lost_to_rounding;
-    if (rounding != 0) say(fmt::format("Rounding sums changed the result by {}", Short(-rounding)));
+    if (rounding != 0)
+      say(fmt::format("Rounding {} changed the result by {}",
+                      long_chain ? fmt::format("the sums of instruction {}", index + 1) : "sums",
+                      Short(-rounding)));
   }
   return text;
 }

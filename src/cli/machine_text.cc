@@ -90,6 +90,20 @@ std::string AlignmentSentences(const AccumSpec& s) {
   return "";
 }
 
+std::string ScaleSentences(const AccumSpec& s) {
+  // E4M3FN's sign bit is ignored where it is a scale: PTX calls that ue4m3.
+  const bool signless = fp8::SignMask(s.scale) != 0;
+  std::string text =
+      fmt::format("Every {} products share a scale of a and one of b ({}). ", s.block,
+                  signless ? "ue4m3: e4m3 whose sign bit is ignored" : NamesOf(s.scale).brief);
+  const bool blocks = s.flow == Flow::kBlockDot;
+  text += blocks ? "Their exponents alone are the exponent of the block's sum"
+                 : "Their exponents add to those of the products";
+  if (s.scale.mantissa_bits == 0) return text + '.';
+  return text +
+         (blocks ? "; their significands multiply it." : ", their significands multiply them.");
+}
+
 std::string ResultSentences(const AccumSpec& s) {
   const std::string_view rounding = RoundingName(s.rounding);
   std::string text;
@@ -142,11 +156,7 @@ std::string EmulationRemark(const AccumSpec& s, const sim::ArchRow& native) {
 MachineText TextOf(const Machine& machine) {
   const AccumSpec& s = machine.spec;
   MachineText text{FlowSentences(machine), "", AlignmentSentences(s), ResultSentences(s), {}};
-  if (s.block != 0)
-    text.scales = fmt::format(
-        "Every {} products share a scale of a and one of b ({}): their exponents add to those of "
-        "the products.",
-        s.block, machine.row->scale);
+  if (s.block != 0) text.scales = ScaleSentences(s);
   if (s.flow == Flow::kChained)
     text.remarks.push_back(
         fmt::format("A term whose exponent lies {} or more below the largest leaves no trace.",

@@ -36,7 +36,7 @@ std::string TableOf(const sim::StepTrace& step, const std::string& addend, int w
   for (const sim::TermTrace& t : step.terms) {
     if (t.fate == sim::Fate::kZero) continue;
     table.AddRow({"  " + TermLabel(t, addend), Decimal(t.exact.Value()),
-                  fmt::to_string(t.term.exponent), fmt::to_string(t.kept),
+                  fmt::to_string(t.term.exponent), KeptText(t, step.lsb),
                   Short(t.lost.Value(), 12)});
   }
   const std::string sum =
