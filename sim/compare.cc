@@ -170,9 +170,9 @@ KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b
                                 " and " + std::to_string(y.words.size()) + " elements");
   const int64_t m = a_words.rows, n = a_words.cols;
   const fp8::Format result_a = ResultFormat(a.recipe), result_b = ResultFormat(b.recipe);
-  const fp8::Format coarse = result_a.mantissa_bits < result_b.mantissa_bits ? result_a : result_b;
   KernelComparison c;
   c.outputs = m * n;
+  c.ulp_format = result_a.mantissa_bits < result_b.mantissa_bits ? result_a : result_b;
   std::vector<size_t> different;
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
@@ -190,7 +190,7 @@ KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b
         ++c.specials;
         continue;
       }
-      const double ulp = std::abs(u - v) / Ulp(coarse, v);
+      const double ulp = std::abs(u - v) / Ulp(c.ulp_format, std::max(std::abs(u), std::abs(v)));
       if (c.worst_row < 0 || ulp > c.max_ulp) {
         c.max_ulp = ulp;
         c.worst_row = i;
@@ -210,18 +210,34 @@ KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b
     return std::sqrt(sum);
   };
   const double whole = difference(x, y);
-  const auto move = [&](const GemmRecipe& from, const GemmRecipe& to, const Outputs& wanted,
-                        Feature feature) -> std::optional<Move> {
-    const std::optional<GemmRecipe> moved = WithFeature(from, to, feature);
-    if (!moved) return std::nullopt;
-    const Outputs got = Run(*moved, a, b, threads);
+  const auto held_against = [&](const GemmRecipe& moved, const Outputs& wanted) {
+    const Outputs got = Run(moved, a, b, threads);
     const auto equal = std::count_if(different.begin(), different.end(),
                                      [&](size_t i) { return got.Equal(wanted, i); });
     return Move{equal, whole == 0 ? 0 : difference(got, wanted) / whole};
   };
-  for (const Feature feature : DifferingFeatures(a.recipe, b.recipe)) {
+  const auto move = [&](const GemmRecipe& from, const GemmRecipe& to, const Outputs& wanted,
+                        Feature feature) -> std::optional<Move> {
+    const std::optional<GemmRecipe> moved = WithFeature(from, to, feature);
+    if (!moved) return std::nullopt;
+    return held_against(*moved, wanted);
+  };
+  const std::vector<Feature> features = DifferingFeatures(a.recipe, b.recipe);
+  bool one_explains = different.empty();
+  for (const Feature feature : features) {
     c.features.push_back(
         {feature, move(a.recipe, b.recipe, y, feature), move(b.recipe, a.recipe, x, feature)});
+    for (const std::optional<Move>& done : {c.features.back().a_to_b, c.features.back().b_to_a})
+      one_explains = one_explains || (done && done->equal == c.different);
+  }
+  for (size_t i = 0; i < features.size() && !one_explains; ++i) {
+    for (size_t j = 0; j < features.size() && !c.pair; ++j) {
+      if (i == j) continue;  // both orders: one of them may pass through no machine
+      const std::optional<GemmRecipe> first = WithFeature(a.recipe, b.recipe, features[i]);
+      const std::optional<Move> both =
+          first ? move(*first, b.recipe, y, features[j]) : std::nullopt;
+      if (both && both->equal == c.different) c.pair = {features[i], features[j]};
+    }
   }
   return c;
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "sim/gemm_recipe.h"
@@ -55,10 +56,13 @@ struct KernelComparison {
   int64_t outputs = 0;
   int64_t different = 0;  ///< words differ; of different formats: values differ (NaN equals NaN)
   int64_t specials = 0;   ///< of them, those where either is NaN or Inf; not in max_ulp
-  double max_ulp = 0;     ///< of the less precise of the two results: ResultFormat
+  double max_ulp = 0;     ///< at the larger of the two; of the less precise: ulp_format
+  fp8::Format ulp_format{};
   int64_t row = -1, col = -1;              ///< the first that differs, in row order
   int64_t worst_row = -1, worst_col = -1;  ///< the first with max_ulp
   std::vector<Attribution> features;
+  /// Where no feature makes all differing outputs equal by itself: two that do together, if any.
+  std::optional<std::pair<Feature, Feature>> pair;
 };
 
 /// One kernel, with its inputs in its own formats, and what it gives.
@@ -73,8 +77,8 @@ fp8::Format ResultFormat(const GemmRecipe& recipe);
 /// The kernel on the first k products.
 ComparedKernel FirstProducts(const ComparedKernel& kernel, int64_t k);
 
-/// Runs both and, if `attribute`, every feature's move. a_words and b_words (M x N) receive the
-/// outputs. Throws as Gemm does, and if the shapes of the two differ.
+/// Runs both and, if `attribute`, every feature's move, and if need be every pair's. a_words and
+/// b_words (M x N) receive the outputs. Throws as Gemm does, and if the shapes of the two differ.
 KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b, bool attribute,
                                 MatrixView<uint32_t> a_words, MatrixView<uint32_t> b_words,
                                 int threads);

@@ -110,6 +110,11 @@ int Compare(const Options& o, const CLI::App& command, const GlobalOptions& glob
     CheckMatrixProduct(machine[i]);
     CheckEvidence(machine[i], global);
   }
+  for (const auto& [file, option] : {std::pair(&o.file_a, "--m"), std::pair(&o.file_a, "--k"),
+                                     std::pair(&o.file_b, "--n"), std::pair(&o.file_b, "--k")}) {
+    if (!file->empty() && command.count(option) > 0)
+      throw std::invalid_argument(fmt::format("{}: the file {} says it", option, *file));
+  }
   const Tensor a_values = OperandValues(o.file_a, o, o.m, o.k, 2 * global.seed);
   const Tensor b_values = OperandValues(o.file_b, o, a_values.shape[1], o.n, 2 * global.seed + 1);
   if (a_values.shape[1] != b_values.shape[0])

@@ -103,7 +103,8 @@ TEST(Compare, CountsWhatDiffers) {
     }
     // E8M13, the coarser of the two results: 2^-13 below the leading bit.
     const double x = fp8::BitCast<float>(pair.words_a[i]), y = fp8::BitCast<float>(pair.words_b[i]);
-    worst = std::max(worst, std::abs(x - y) / std::ldexp(1.0, std::ilogb(y) - 13));
+    const double larger = std::max(std::abs(x), std::abs(y));
+    worst = std::max(worst, std::abs(x - y) / std::ldexp(1.0, std::ilogb(larger) - 13));
   }
   EXPECT_GT(different, 0);
   EXPECT_EQ(c.different, different);

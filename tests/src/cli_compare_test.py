@@ -56,7 +56,7 @@ class Compare(Cli):
                          ["flow", "group", "result", "underflow"])
         late = self.json("compare", "cdna3:mfma:f16:f32", "ampere:mma.sync:f16:f32@F=40", *SMALL)
         features = {f["feature"]: f for f in late["features"]}
-        self.assertEqual(features["flow"]["a"], "c last (32 bits, 31)")
+        self.assertEqual(features["flow"]["a"], "c late (32 bits, 31)")
         # A sum of 32 bits is not cut from 40; a feature of the flow's own comes with the flow.
         self.assertIsNone(features["fraction_bits"]["a_with_b"])
         self.assertIsNone(features["flow"]["b_with_a"])
@@ -67,6 +67,21 @@ class Compare(Cli):
         self.assertIsNone(result["first_difference_after_products"])
         text = self.good("compare", HOPPER, HOPPER, "--split-k-b", "3", *SMALL)
         self.assertNotIn("there the two first differ", text)
+
+    def test_two_features_together(self):
+        result = self.json("compare", HOPPER, "blackwell:tcgen05:e4m3:f32", *SMALL)
+        self.assertEqual(sorted(result["pair"]), ["fraction_bits", "result"])
+        swapped = self.json("compare", "blackwell:tcgen05:e4m3:f32", HOPPER, *SMALL)
+        self.assertEqual((result["max_ulp"], result["ulp_format"]),
+                         (swapped["max_ulp"], swapped["ulp_format"]))
+        self.assertEqual(result["ulp_format"], "E8M13")
+
+    def test_files_say_their_size_and_saturation_is_told(self):
+        npy(self.path("a.npy"), [1, 2], [500.0, float("inf")])
+        npy(self.path("b.npy"), [2, 1], [1.0, 1.0])
+        result = self.json("compare", HOPPER, ADA, "--a", "a.npy", "--b", "b.npy")
+        self.assertEqual(result["operands"]["saturated"], 2)
+        self.bad("compare", HOPPER, ADA, "--a", "a.npy", "--k", "4", says=("--k", "a.npy"))
 
     def test_own_operands(self):
         npy(self.path("a.npy"), [1, 2], [15.0, 0.5])
