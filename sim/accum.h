@@ -160,15 +160,20 @@ FP8_HD constexpr uint64_t DotGroup(const AccumSpec& spec, const Unpacked* a, con
 /// The most products any instruction of the table takes.
 inline constexpr int kMaxInstructionK = 64;
 
-/// An FP8 operand as the FP16 number it is converted to where FP8 is emulated: a subnormal gets the
-/// exponent of its leading bit, as far down as FP16's smallest. Shows beside E5M2 only: in
-/// e4m3 * e5m2 the exponent of 2^-9 * 2^15 is 6, not 9, and bits 2^-17 to 2^-19 survive.
+/// An operand as the FP16 number it is converted to where FP8 is emulated: a subnormal gets the
+/// exponent of its leading bit, as far down as FP16's smallest. x is of a format that FP16 holds
+/// exactly (WhyNoMachine sees to it). Shows beside E5M2 only: in e4m3 * e5m2 the exponent of
+/// 2^-9 * 2^15 is 6, not 9, and bits 2^-17 to 2^-19 survive.
 FP8_HD constexpr Unpacked AsFp16(Unpacked x) {
   if (x.significand == 0) return x;
   const int shift = fp8::Min(x.fraction_bits + 1 - fp8::BitWidth(x.significand),
                              x.exponent - fp8::MinExponent(fp8::kFP16));
-  x.significand <<= shift;
   x.exponent -= shift;
+  if (shift >= 0) {
+    x.significand <<= shift;
+  } else {
+    x.fraction_bits -= shift;  // E5M2FNUZ: 2^-15 is normal there and subnormal in FP16
+  }
   return x;
 }
 

@@ -52,7 +52,7 @@ FP8_HD constexpr SpecialScan ScanSpecials(const Unpacked* a, const Unpacked* b, 
   return specials;
 }
 
-/// Flow::kExact. A zero sum is -0 only if c and every product are -0 (IEEE 754-2019 6.3).
+/// Flow::kExact. A zero sum is +0; but an fma (group 1) of -0 and -0 gives -0 (IEEE 754-2019 6.3).
 template <class Watch>
 FP8_HD constexpr uint64_t ExactGroup(const AccumSpec& spec, const Unpacked* a, const Unpacked* b,
                                      int n, int first, uint64_t c_word, Watch& watch) {
@@ -65,7 +65,7 @@ FP8_HD constexpr uint64_t ExactGroup(const AccumSpec& spec, const Unpacked* a, c
   }
   WideSum sum(spec);
   sum.AddAddend(c);
-  bool all_minus_zero = n == spec.group && c.significand == 0 && c.negative;
+  bool all_minus_zero = spec.group == 1 && n == 1 && c.significand == 0 && c.negative;
   for (int i = 0; i < n; ++i) {
     sum.AddProduct(a[i], b[i]);
     const bool zero = a[i].significand == 0 || b[i].significand == 0;
@@ -196,7 +196,8 @@ FP8_HD constexpr uint64_t LateFloorGroup(const AccumSpec& spec, const Unpacked* 
   Term terms[kMaxGroupTerms] = {};
   for (int i = 0; i < n; ++i) {
     terms[i] = Product(a[i], b[i], first + i);
-    // A product of 2^128 or more is Inf before anything is added (MM2, tr_fdpa).
+    // A product beyond FP32's range is Inf before anything is added (MM2, tr_fdpa). FP32's, for no
+    // row of this flow has another accumulator.
     const bool doubled = terms[i].significand >> (terms[i].fraction_bits + 1) != 0;
     const bool finite = a[i].cls == Class::kFinite && b[i].cls == Class::kFinite;
     if (finite && terms[i].exponent + doubled >= 128) specials.AddInf(terms[i].negative);

@@ -31,6 +31,28 @@ enum class Flow : uint8_t {
   kLateFloorPairs,  ///< as kLateFloor, even and odd k aligned each by themselves first
 };
 
+/// The name of a flow behind "@flow=", and in every message.
+constexpr const char* FlowName(Flow flow) {
+  switch (flow) {
+    case Flow::kChained: return "chained";
+    case Flow::kInterleavedLateC: return "interleaved_late_c";
+    case Flow::kBlockDot: return "block_dot";
+    case Flow::kExact: return "exact";
+    case Flow::kTree: return "tree";
+    case Flow::kLateFloor: return "late_floor";
+    case Flow::kLateFloorPairs: return "late_floor_pairs";
+  }
+  return "?";
+}
+inline constexpr int kFlowCount = 7;
+
+/// Aligns its terms to a common exponent: fraction_bits and e_zero mean something.
+FP8_HD constexpr bool HasGrid(Flow flow) { return flow != Flow::kExact && flow != Flow::kTree; }
+/// Adds c after the products: sum_bits and final_bits mean something.
+FP8_HD constexpr bool AddsCLate(Flow flow) {
+  return flow == Flow::kLateFloor || flow == Flow::kLateFloorPairs;
+}
+
 /// Everything that decides the bits of one instruction's sums.
 struct AccumSpec {
   fp8::Format a, b;        ///< operand formats

@@ -4,42 +4,38 @@
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
+#include <string>
 
 #include "fp8/codec.h"
 #include "sim/accum.h"
+#include "sim/arch_check.h"
 #include "sim/error.h"
 
 namespace lostbits::sim {
 namespace {
 
-bool AlignsToOneExponent(Flow flow) {
-  return flow == Flow::kChained || flow == Flow::kInterleavedLateC;
+/// What a flow has besides the features that every flow has.
+bool SameFlow(const AccumSpec& u, const AccumSpec& v) {
+  if (u.flow != v.flow) return false;
+  if (AddsCLate(u.flow)) return u.sum_bits == v.sum_bits && u.final_bits == v.final_bits;
+  return u.flow != Flow::kTree || u.flush == v.flush;
 }
 
 bool SameFeature(const GemmRecipe& x, const GemmRecipe& y, Feature feature) {
   const AccumSpec &u = x.unit, &v = y.unit;
+  const bool grids = HasGrid(u.flow) && HasGrid(v.flow);
   switch (feature) {
     case Feature::kOperands: return u.a == v.a && u.b == v.b;
-    case Feature::kOrder:
-      return u.flow == v.flow && u.flush == v.flush && u.sum_bits == v.sum_bits &&
-             u.final_bits == v.final_bits;
+    case Feature::kFlow: return SameFlow(u, v);
     case Feature::kGroup: return u.group == v.group && u.k == v.k;
-    case Feature::kFraction: return u.fraction_bits == v.fraction_bits;
+    case Feature::kFraction: return !grids || u.fraction_bits == v.fraction_bits;
     case Feature::kResult: return u.acc == v.acc && u.out == v.out && u.rounding == v.rounding;
-    case Feature::kClamp: return u.e_zero == v.e_zero;
+    case Feature::kClamp: return !grids || u.e_zero == v.e_zero;
     case Feature::kUnderflow: return u.signed_underflow == v.signed_underflow;
     case Feature::kPromotion: return x.promote_every * u.k == y.promote_every * v.k;
     case Feature::kSplitK: return x.split_k == y.split_k && x.partial == y.partial;
     case Feature::kOutput: return x.output == y.output;
   }
-  return true;
-}
-
-/// Whether the recipe is one that Gemm runs.
-bool IsMachine(const AccumSpec& s) {
-  if (s.group <= 0 || s.k % s.group != 0 || s.k > kMaxInstructionK) return false;
-  if (s.flow == Flow::kInterleavedLateC) return s.k == 2 * s.group;
-  if (s.flow == Flow::kTree) return s.group == 2 || s.group == 4;
   return true;
 }
 
@@ -67,9 +63,36 @@ Outputs Run(const GemmRecipe& recipe, const ComparedKernel& a, const ComparedKer
   return out;
 }
 
-CodeView FirstProducts(const CodeView& view, bool along_rows, int64_t line, int64_t k) {
-  return along_rows ? view.Rows(0, k).Cols(line, 1) : view.Rows(line, 1).Cols(0, k);
-}
+/// One output of a kernel that hands its accumulator from instruction to instruction, and nothing
+/// else: no promotion, no splits, no other output format.
+class Chain {
+ public:
+  Chain(const ComparedKernel& kernel, int64_t row, int64_t col)
+      : unit_(kernel.recipe.unit), in_(kernel.in), row_(row), col_(col) {}
+
+  static bool Fits(const GemmRecipe& r) {
+    return r.promote_every == 0 && r.split_k == 1 && r.output == r.unit.acc &&
+           r.scale_a == GemmScaling::kNone && r.scale_b == GemmScaling::kNone;
+  }
+
+  /// The output after products up to `end`, from where the last call ended.
+  Outputs UpTo(int64_t end) {
+    std::vector<Unpacked> a, b;
+    for (int64_t i = done_; i < end; ++i) {
+      a.push_back(fp8::Unpack(unit_.a, in_.a(row_, i)));
+      b.push_back(fp8::Unpack(unit_.b, in_.b_transposed ? in_.b(col_, i) : in_.b(i, col_)));
+    }
+    word_ = DotChain(unit_, a.data(), b.data(), end - done_, word_);
+    done_ = end;
+    return {unit_.acc, {static_cast<uint32_t>(word_)}};
+  }
+
+ private:
+  const AccumSpec& unit_;
+  const GemmInputs& in_;
+  int64_t row_, col_, done_ = 0;
+  uint64_t word_ = 0;
+};
 
 }  // namespace
 
@@ -93,12 +116,12 @@ std::optional<GemmRecipe> WithFeature(const GemmRecipe& to, const GemmRecipe& fr
       s.a = f.a;
       s.b = f.b;
       break;
-    case Feature::kOrder:
+    case Feature::kFlow:
       s.flow = f.flow;
       s.flush = f.flush;
       s.sum_bits = f.sum_bits;
       s.final_bits = f.final_bits;
-      if (AlignsToOneExponent(to.unit.flow) != AlignsToOneExponent(f.flow)) {
+      if (HasGrid(to.unit.flow) != HasGrid(f.flow)) {
         s.fraction_bits = f.fraction_bits;
         s.e_zero = f.e_zero;
       }
@@ -123,7 +146,7 @@ std::optional<GemmRecipe> WithFeature(const GemmRecipe& to, const GemmRecipe& fr
       break;
     case Feature::kOutput: r.output = from.output; break;
   }
-  if (!IsMachine(s) || interval % s.k != 0) return std::nullopt;
+  if (!WhyNoMachine(s).empty() || interval % s.k != 0) return std::nullopt;
   r.promote_every = interval / s.k;
   // FP16 accumulators know no promotion, split or other output (sim/gemm_recipe.h).
   const bool fp16 = s.acc == fp8::kFP16;
@@ -147,9 +170,9 @@ KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b
                                 " and " + std::to_string(y.words.size()) + " elements");
   const int64_t m = a_words.rows, n = a_words.cols;
   const fp8::Format result_a = ResultFormat(a.recipe), result_b = ResultFormat(b.recipe);
-  const fp8::Format coarse = result_a.mantissa_bits < result_b.mantissa_bits ? result_a : result_b;
   KernelComparison c;
   c.outputs = m * n;
+  c.ulp_format = result_a.mantissa_bits < result_b.mantissa_bits ? result_a : result_b;
   std::vector<size_t> different;
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
@@ -167,7 +190,7 @@ KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b
         ++c.specials;
         continue;
       }
-      const double ulp = std::abs(u - v) / Ulp(coarse, v);
+      const double ulp = std::abs(u - v) / Ulp(c.ulp_format, std::max(std::abs(u), std::abs(v)));
       if (c.worst_row < 0 || ulp > c.max_ulp) {
         c.max_ulp = ulp;
         c.worst_row = i;
@@ -187,35 +210,63 @@ KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b
     return std::sqrt(sum);
   };
   const double whole = difference(x, y);
-  const auto move = [&](const GemmRecipe& from, const GemmRecipe& to, const Outputs& wanted,
-                        Feature feature) -> std::optional<Move> {
-    const std::optional<GemmRecipe> moved = WithFeature(from, to, feature);
-    if (!moved) return std::nullopt;
-    const Outputs got = Run(*moved, a, b, threads);
+  const auto held_against = [&](const GemmRecipe& moved, const Outputs& wanted) {
+    const Outputs got = Run(moved, a, b, threads);
     const auto equal = std::count_if(different.begin(), different.end(),
                                      [&](size_t i) { return got.Equal(wanted, i); });
     return Move{equal, whole == 0 ? 0 : difference(got, wanted) / whole};
   };
-  for (const Feature feature : DifferingFeatures(a.recipe, b.recipe)) {
+  const auto move = [&](const GemmRecipe& from, const GemmRecipe& to, const Outputs& wanted,
+                        Feature feature) -> std::optional<Move> {
+    const std::optional<GemmRecipe> moved = WithFeature(from, to, feature);
+    if (!moved) return std::nullopt;
+    return held_against(*moved, wanted);
+  };
+  const std::vector<Feature> features = DifferingFeatures(a.recipe, b.recipe);
+  bool one_explains = different.empty();
+  for (const Feature feature : features) {
     c.features.push_back(
         {feature, move(a.recipe, b.recipe, y, feature), move(b.recipe, a.recipe, x, feature)});
+    for (const std::optional<Move>& done : {c.features.back().a_to_b, c.features.back().b_to_a})
+      one_explains = one_explains || (done && done->equal == c.different);
+  }
+  for (size_t i = 0; i < features.size() && !one_explains; ++i) {
+    for (size_t j = 0; j < features.size() && !c.pair; ++j) {
+      if (i == j) continue;  // both orders: one of them may pass through no machine
+      const std::optional<GemmRecipe> first = WithFeature(a.recipe, b.recipe, features[i]);
+      const std::optional<Move> both =
+          first ? move(*first, b.recipe, y, features[j]) : std::nullopt;
+      if (both && both->equal == c.different) c.pair = {features[i], features[j]};
+    }
   }
   return c;
 }
 
+ComparedKernel FirstProducts(const ComparedKernel& kernel, int64_t k) {
+  ComparedKernel first = kernel;
+  first.in.a = kernel.in.a.Cols(0, k);
+  first.in.b = kernel.in.b_transposed ? kernel.in.b.Cols(0, k) : kernel.in.b.Rows(0, k);
+  return first;
+}
+
 int64_t FirstDifference(const ComparedKernel& a, const ComparedKernel& b, int64_t row,
                         int64_t col) {
-  const int64_t length = a.in.a.cols;
-  const int64_t step = std::lcm(a.recipe.unit.k, b.recipe.unit.k);
-  const auto run = [&](const ComparedKernel& kernel, int64_t k) {
-    ComparedKernel one = kernel;
-    one.in.a = FirstProducts(kernel.in.a, false, row, k);
-    one.in.b = FirstProducts(kernel.in.b, !kernel.in.b_transposed, col, k);
+  if (a.recipe.split_k != 1 || b.recipe.split_k != 1) return 0;
+  const bool chains = Chain::Fits(a.recipe) && Chain::Fits(b.recipe);
+  Chain chain_a(a, row, col), chain_b(b, row, col);
+  const auto prefix = [&](const ComparedKernel& kernel, int64_t k) {
+    ComparedKernel one = FirstProducts(kernel, k);
+    one.in.a = one.in.a.Rows(row, 1);
+    one.in.b = one.in.b_transposed ? one.in.b.Rows(col, 1) : one.in.b.Cols(col, 1);
     return Run(one.recipe, one, one, 1);
   };
-  for (int64_t k = std::min(step, length); k > 0; k = std::min(k + step, length)) {
-    if (!run(a, k).Equal(run(b, k), 0)) return k;
-    if (k == length) break;
+  const int64_t length = a.in.a.cols;
+  const int64_t step = std::lcm(a.recipe.unit.k, b.recipe.unit.k);
+  for (int64_t done = 0; done < length;) {
+    done = std::min(done + step, length);
+    const bool equal = chains ? chain_a.UpTo(done).Equal(chain_b.UpTo(done), 0)
+                              : prefix(a, done).Equal(prefix(b, done), 0);
+    if (!equal) return done;
   }
   return 0;
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "sim/gemm_recipe.h"
@@ -17,24 +18,25 @@ namespace lostbits::sim {
 /// A part of a GEMM recipe that decides bits by itself.
 enum class Feature : uint8_t {
   kOperands,   ///< formats of a and b
-  kOrder,      ///< flow, and what only that flow has: flush, sum_bits, final_bits; with it F and
-               ///< e_zero, if only one of the two flows aligns to a common exponent
+  kFlow,       ///< flow, and with it what only one of the two flows has: F and e_zero (a grid),
+               ///< sum_bits and final_bits (a late c), flush (a tree)
   kGroup,      ///< group and k
-  kFraction,   ///< fraction_bits
+  kFraction,   ///< fraction_bits, where both flows have a grid
   kResult,     ///< acc, out and rounding of a group's result; the output format with acc
-  kClamp,      ///< e_zero
+  kClamp,      ///< e_zero, where both flows have a grid
   kUnderflow,  ///< signed_underflow
   kPromotion,  ///< promote_every
   kSplitK,     ///< split_k and partial
   kOutput,     ///< output format
 };
 
-/// The features in which two recipes differ, in the order of the enum.
+/// The features in which two recipes differ, in the order of the enum. What a flow does not read
+/// makes no difference.
 std::vector<Feature> DifferingFeatures(const GemmRecipe& x, const GemmRecipe& y);
 
 /// `to` with one feature of `from`. A promotion interval keeps its length in products where k
-/// changes. nullopt if that makes no machine: k no multiple of the group, an emulated FP8
-/// instruction of other than two groups, an interval that is no whole number of instructions.
+/// changes. nullopt if that makes no machine (sim/arch_check.h), or an interval that is no whole
+/// number of instructions.
 std::optional<GemmRecipe> WithFeature(const GemmRecipe& to, const GemmRecipe& from,
                                       Feature feature);
 
@@ -54,10 +56,13 @@ struct KernelComparison {
   int64_t outputs = 0;
   int64_t different = 0;  ///< words differ; of different formats: values differ (NaN equals NaN)
   int64_t specials = 0;   ///< of them, those where either is NaN or Inf; not in max_ulp
-  double max_ulp = 0;     ///< of the less precise of the two results: ResultFormat
+  double max_ulp = 0;     ///< at the larger of the two; of the less precise: ulp_format
+  fp8::Format ulp_format{};
   int64_t row = -1, col = -1;              ///< the first that differs, in row order
   int64_t worst_row = -1, worst_col = -1;  ///< the first with max_ulp
   std::vector<Attribution> features;
+  /// Where no feature makes all differing outputs equal by itself: two that do together, if any.
+  std::optional<std::pair<Feature, Feature>> pair;
 };
 
 /// One kernel, with its inputs in its own formats, and what it gives.
@@ -69,14 +74,20 @@ struct ComparedKernel {
 /// The precision a kernel's outputs really have: E8M13 where that is what the unit hands on.
 fp8::Format ResultFormat(const GemmRecipe& recipe);
 
-/// Runs both and, if `attribute`, every feature's move. a_words and b_words (M x N) receive the
-/// outputs. Throws as Gemm does, and if the shapes of the two differ.
+/// The kernel on the first k products.
+ComparedKernel FirstProducts(const ComparedKernel& kernel, int64_t k);
+
+/// Runs both and, if `attribute`, every feature's move, and if need be every pair's. a_words and
+/// b_words (M x N) receive the outputs. Throws as Gemm does, and if the shapes of the two differ.
 KernelComparison CompareKernels(const ComparedKernel& a, const ComparedKernel& b, bool attribute,
                                 MatrixView<uint32_t> a_words, MatrixView<uint32_t> b_words,
                                 int threads);
 
 /// The smallest number of products, in steps of both kernels' instructions, after which output
-/// [row, col] of the two differs; 0 if it never does. Costs K^2 / step multiply-adds.
+/// [row, col] of the two differs; 0 if it never does. Always 0 if a kernel splits k: what its
+/// ranges are depends on all of k, so a shorter one is another kernel. Costs K multiply-adds a
+/// kernel; with promotion or an output that is not the accumulator K^2 / (2 step), for every prefix
+/// is run anew.
 int64_t FirstDifference(const ComparedKernel& a, const ComparedKernel& b, int64_t row, int64_t col);
 
 }  // namespace lostbits::sim

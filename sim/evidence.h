@@ -13,17 +13,19 @@ enum class EvidenceLevel : uint8_t {
   kAssumed,    ///< inferred from a neighbouring row; tools ask for --allow-unverified
 };
 
-/// What the evidence of a row does not pin. A row has any number of them.
+/// What the evidence of a row does not pin; a row has any number of them. What each means:
+/// kGapTexts.
 enum Gap : uint16_t {
   kGroupFromBelow = 1 << 0,
   kZeroC = 1 << 1,
-  kNoSpecials = 1 << 2,
-  kFromModels = 1 << 3,
-  kFractionRange = 1 << 4,
-  kInterleave = 1 << 5,
-  kLowering = 1 << 6,
-  kNanBits = 1 << 7,
-  kZeroSign = 1 << 8,
+  kThroughWmma = 1 << 2,
+  kNoSpecials = 1 << 3,
+  kFromModels = 1 << 4,
+  kFractionRange = 1 << 5,
+  kInterleave = 1 << 6,
+  kLowering = 1 << 7,
+  kNanBits = 1 << 8,
+  kZeroSign = 1 << 9,
 };
 struct GapText {
   Gap gap;
@@ -33,9 +35,11 @@ struct GapText {
 inline constexpr GapText kGapTexts[] = {
     {kGroupFromBelow, "group_from_below", "group length from below only: the rest of k was zero"},
     {kZeroC, "c_zero_only", "recorded with c = 0 only"},
+    {kThroughWmma, "through_wmma",
+     "recorded through wmma::mma_sync; that mma.sync does the same is assumed"},
     {kNoSpecials, "no_specials",
-     "recorded inputs are all ~N(0,1): NaN, Inf, overflow, underflow and the clamp are from "
-     "models"},
+     "recorded inputs are all ~N(0,1): NaN, Inf, overflow, underflow, the clamp and the sign of a "
+     "zero sum are from models"},
     {kFromModels, "from_models", "no recorded outputs were at hand to replay"},
     {kFractionRange, "fraction_bits_range", "the rows admit more than one F; F is the models'"},
     {kInterleave, "interleave_assumed", "which k share a group is assumed"},
@@ -87,6 +91,15 @@ struct Evidence {
     *side = {d, setting};
     return e;
   }
+  constexpr Evidence Without(Dispute d) const {
+    Evidence e = *this;
+    DisputeSide* to = e.disputes;
+    for (const DisputeSide& side : disputes) {
+      if (side.dispute != d) *to++ = side;
+    }
+    while (to != e.disputes + 3) *to++ = {};
+    return e;
+  }
   constexpr Evidence Note(const char* text) const {
     Evidence e = *this;
     e.note = text;
@@ -111,7 +124,9 @@ inline constexpr Source kSources[] = {
      "10^6 random tests an instruction on V100, T4, A100, RTX 4090, H100, B200, RTX PRO 6000, "
      "MI100, MI250X and MI300X"},
     {"MAT", "the models in north-numerical-computing/MATLAB-tensor-core, commit b12b5a7"},
-    {"KM", "Khattak and Mikaitis, Accurate Models of NVIDIA Tensor Cores, arXiv 2512.07004"},
+    {"KM",
+     "Khattak and Mikaitis, Accurate Models of NVIDIA Tensor Cores, arXiv 2512.07004, read through "
+     "a review; for RTX Blackwell as mmaemu's README quotes section 4.1.8 and tables 3 and 4"},
     {"EMU",
      "PyPI mmaemu 0.1.0 (October 2026), model/presets.py: reports 1.06e8 outputs of RTX 4060 "
      "mma.sync and thousands of cuBLASLt calls on an H100 PCIe, bit for bit"},
@@ -122,14 +137,17 @@ inline constexpr Source kSources[] = {
 inline constexpr DisputeText kDisputeTexts[] = {
     {Dispute::kClampFp32, "D1", "the least exponent a group is aligned to, FP32 results",
      "MM2, MAT (-131 Volta, -132 to Ada, -133 since)", "MM1 (-126)",
-     "bf16, 'B280 3400 ; 0080 0080 ; 0': -133 gives 00000000, -126 gives 00000001"},
+     "bf16, 'B280 3400 ; 0080 0080 ; 0': the row's gives 00000000, -126 gives 00000001 (tf32: 0000 "
+     "behind each code)"},
     {Dispute::kClampFp16, "D2", "the least exponent a group is aligned to, FP16 results",
      "MAT, MM2 since 2.1.1 (-19 Volta, -20 to Ada, -21 since)",
      "MM2 before 2.1.1: one lower for mma.sync, -133 for wgmma and tcgen05",
-     "Hopper f16, '1000 0002 ; 0400 0001 ; 0': -21 gives 0000, -22 and -133 give 0001"},
+     "f16, '1000 X ; 0400 0001 ; 0', X 0020 on Volta, 0008 to Ada, 0002 since: the row's gives "
+     "0000, the other 0001"},
     {Dispute::kUnderflow, "S8", "the sign of a negative sum that rounds to zero",
      "MM2 since 2.1.0 (+0)", "MM1, MM2 before 2.1.0 (-0)",
-     "bf16, '8080 ; 3080 ; 0': 00000000 or 80000000"},
+     "one product in the last group, c 0: bf16 8080 * 3080 (tf32: 0000 behind each code) gives "
+     "00000000 or 80000000; f16 8001 * 0400 gives 0000 or 8000"},
     {Dispute::kLateBits, "D4", "CDNA3: bits of the products' sum, and a floor before the rounding",
      "MM2 (32 bits, then a floor to 31)", "MM1, MAT (31 bits, no floor)",
      "f16, 'A800 0C00 0010 ; 2C00 0800 0C00 ; 3F800000': 3F7F8001 or 3F7F8000"},
@@ -140,7 +158,9 @@ inline constexpr DisputeText kDisputeTexts[] = {
      "tf32, '3F800000 3A000000 0 0 BF800000 ; 3F800000 39000000 0 0 3F800000 ; 0': 00000000 or "
      "33800000"},
     {Dispute::kBlockClamp, "D8", "the exponent of a zero in block-scaled FP4", "MM2 (-139)",
-     "MM1 (-126 for a zero c)", "a group with scales 2^-138 and c = 0: cut at 2^-174 or 2^-161"},
+     "MM1 (-126 for a zero c)",
+     "e2m1, 1 * 1 first in block 0 and 9 * 1 first in block 1, c 0, scales '00 00 ; 6B 5C': -139 "
+     "gives 00000000, -126 gives 00000001"},
 };
 
 }  // namespace lostbits::sim

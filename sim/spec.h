@@ -8,9 +8,10 @@
 // Every double below is exact, so no rounding hides in the arithmetic itself:
 //   - operands have at most 24 significant bits, so a product has at most 48; where there are block
 //     scales, all four factors have 4 or fewer;
-//   - a term on the group's grid is an integer below 2^(F+2), at most 65 of them, F <= 35, so every
-//     partial sum is an integer below 2^44 (a double holds 2^53);
-//   - a block of 16 products of FP4 is a multiple of 1/4 below 1024;
+//   - a term on the group's grid is an integer below 2^(F+2), at most 65 of them, F <= 25, so every
+//     partial sum is an integer below 2^34 (a double holds 2^53);
+//   - a block of 16 products of FP4 is a multiple of 1/4 below 1024, both scales' significands are
+//     below 4: a term below 2^(F+12), at most 5 of them, F = 35, so below 2^50;
 //   - everything else is a multiplication by a power of two, with exponents within +-700.
 // FP64 has no grid: sim/spec_amd.h, ExactGroup.
 #ifndef LOSTBITS_SIM_SPEC_H_

@@ -52,15 +52,13 @@ inline uint64_t ExactGroup(const AccumSpec& spec, const std::vector<Product>& pr
   // Products of 24 significant bits each are exact.
   std::vector<double> addends = {c};
   double special = 0;  // as in Group
-  bool all_minus_zero = true;
   for (const Product& p : products) addends.push_back(p.a * p.b);
   for (double x : addends) {
     if (!std::isfinite(x)) special += x;
-    all_minus_zero = all_minus_zero && x == 0 && std::signbit(x);
   }
   if (special != 0) return Word(spec.acc, special);
-  if (all_minus_zero) return Word(spec.acc, -0.0);  // IEEE 754-2019 6.3
-  return Word(spec.acc, Rounded(spec, SumToOdd(addends)));
+  const double sum = SumToOdd(addends);  // + 0.0: a zero sum is +0
+  return Word(spec.acc, Rounded(spec, sum + 0.0));
 }
 
 /// x, or a zero if x is subnormal in `f`: of the sign of x; or +0, also for a zero (mmasim 2.1.1,

@@ -56,8 +56,8 @@ FP8_HD constexpr Term Addend(const Unpacked& c, Origin origin = Origin::kAddend)
   return {c.exponent, c.fraction_bits, c.negative, c.significand, c.significand != 0, origin};
 }
 
-/// The term in units of 2^(e_max - fraction_bits), cut toward zero. t.exponent <= e_max unless t is
-/// zero: a zero's exponent may lie anywhere and must not reach the shift.
+/// The term in units of 2^(e_max - fraction_bits), cut toward zero; the result fits. A zero's
+/// exponent may lie anywhere and must not reach the shift.
 FP8_HD constexpr int64_t Align(const Term& t, int e_max, int fraction_bits) {
   if (t.significand == 0) return 0;
   const int left = fraction_bits + t.exponent - e_max - t.fraction_bits;

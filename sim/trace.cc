@@ -19,6 +19,34 @@ ExactNumber TermNumber(const Term& t) {
   return ExactNumber(t.negative, t.significand, t.exponent - t.fraction_bits);
 }
 
+/// The Inf or NaN that a product is, if it is one.
+void AddProduct(const Unpacked& a, const Unpacked& b, int64_t k,
+                std::vector<SpecialInput>& sources) {
+  const bool negative = a.negative != b.negative;
+  if (a.cls == Class::kNan || b.cls == Class::kNan)
+    sources.push_back({Cause::kNanOperand, k});
+  else if (a.cls == Class::kInf || b.cls == Class::kInf)
+    sources.push_back(a.cls == Class::kZero || b.cls == Class::kZero
+                          ? SpecialInput{Cause::kInfTimesZero, k}
+                          : SpecialInput{Cause::kInfOperand, k, negative});
+}
+
+void AddAccumulator(const Unpacked& c, std::vector<SpecialInput>& sources) {
+  if (c.cls == Class::kNan) sources.push_back({Cause::kNanAccumulator});
+  if (c.cls == Class::kInf) sources.push_back({Cause::kInfAccumulator, -1, c.negative});
+}
+
+/// What decides a result that is not finite: the first NaN, else Inf - Inf, else the first Inf.
+Cause Decides(const std::vector<SpecialInput>& sources) {
+  if (sources.empty()) return Cause::kOverflow;
+  bool signs[2] = {};
+  for (const SpecialInput& s : sources) {
+    if (IsNan(s.cause)) return s.cause;
+    signs[s.negative] = true;
+  }
+  return signs[0] && signs[1] ? Cause::kInfMinusInf : sources.front().cause;
+}
+
 /// Rounded steps: word, and what the rounding lost.
 void Finish(fp8::Format acc, fp8::Format out, uint64_t word, StepTrace& step) {
   step.rounded = true;
@@ -37,9 +65,16 @@ class Recorder {
  public:
   static constexpr bool kOn = true;
 
-  /// The first product of the instruction is number `first` of the dot product.
-  Recorder(const Unpacked* a, const Unpacked* b, int64_t first, uint64_t c_word)
-      : a_(a), b_(b), first_(first), running_(c_word) {}
+  /// The first of the instruction's `count` products is number `first` of the dot product.
+  Recorder(const Unpacked* a, const Unpacked* b, int count, BlockScales scales, int64_t first,
+           uint64_t c_word)
+      : a_(a),
+        b_(b),
+        count_(count),
+        scales_(scales),
+        first_(first),
+        c_word_(c_word),
+        running_(c_word) {}
 
   void operator()(const AccumSpec& spec, const Step& step) {
     StepTrace out;
@@ -59,12 +94,22 @@ class Recorder {
         out.setter = i;
     }
     if (out.aligned) out.before = ExactNumber(out.sum, out.lsb);
+    out.group = group_;
     const bool rounds = step.kind != Step::kBlockSum && step.kind != Step::kProducts &&
                         step.kind != Step::kMergedPairs;
     if (rounds) {
       // The additions of AddNearestEven round to the register, whatever a group rounds to.
       Finish(spec.acc, step.kind == Step::kAdd ? spec.acc : spec.out, step.word, out);
-      if (adds_running) running_ = step.word;
+      if (!out.finite) {
+        out.sources = Sources(spec, step);
+        out.cause = Decides(out.sources);
+        nan_made_ = nan_made_ || fp8::Unpack(spec.acc, step.word).cls == Class::kNan;
+      }
+      if (adds_running || step.kind == Step::kSpecial) {
+        running_ = step.word;
+        nan_made_ = false;
+        ++group_;
+      }
     }
     steps.push_back(std::move(out));
   }
@@ -96,8 +141,8 @@ class Recorder {
       const bool late_c = step.kind == Step::kLateSum && t.term.origin == Origin::kAddend;
       t.lsb = step.lsb + (late_c ? spec.sum_bits - spec.fraction_bits : 0);
       t.shift = t.term.exponent - t.term.fraction_bits - t.lsb;
-      t.kept = step.kept[i];
-      taken = ExactNumber(t.kept, step.lsb);
+      t.kept = step.kept[i] >> (t.lsb - step.lsb);
+      taken = ExactNumber(t.kept, t.lsb);
     }
     t.lost = t.exact - taken;
     t.fate = t.exact.IsZero()  ? Fate::kZero
@@ -105,6 +150,54 @@ class Recorder {
              : taken.IsZero()  ? Fate::kGone
                                : Fate::kCut;
     return t;
+  }
+
+  /// Every Inf and NaN that a step took.
+  std::vector<SpecialInput> Sources(const AccumSpec& spec, const Step& step) const {
+    std::vector<SpecialInput> sources;
+    const bool late = spec.flow == Flow::kInterleavedLateC;  // starts from zero, adds c at the end
+    if (step.kind == Step::kSpecial) {
+      for (int i = 0; i < spec.group; ++i) {
+        const int k = InstructionIndex(spec, group_ * spec.group + i);
+        if (spec.block != 0 && k % spec.block == 0) {
+          const int at = k / spec.block;
+          if (scales_.a[at].cls == Class::kNan || scales_.b[at].cls == Class::kNan)
+            sources.push_back({Cause::kNanScale, first_ + k});
+        }
+        if (k >= count_) continue;
+        AddProduct(a_[k], b_[k], first_ + k, sources);
+        if (!AddsInfProducts(spec) || !IsFinite(a_[k]) || !IsFinite(b_[k])) continue;
+        const ExactNumber product = ExactNumber::Product(a_[k], b_[k]);
+        if (!product.IsZero() && product.Leading() > fp8::kFP32.bias)
+          sources.push_back({Cause::kProductOverflow, first_ + k, product.IsNegative()});
+      }
+      if (!late || group_ > 0) AddAccumulator(fp8::Unpack(spec.acc, running_), sources);
+      return sources;
+    }
+    for (int i = 0; i < step.count; ++i) {
+      const Term& t = step.terms[i];
+      if (t.origin == Origin::kProduct) {
+        const int k = InstructionIndex(spec, t.index);
+        const auto flushed = [&](Unpacked x) {
+          if (spec.flush && Flushes(x)) x.cls = Class::kZero;
+          return x;
+        };
+        if (step.kind == Step::kMultiply)
+          AddProduct(flushed(a_[k]), flushed(b_[k]), first_ + k, sources);
+      } else if (t.origin == Origin::kAddend) {
+        AddAccumulator(fp8::Unpack(spec.acc, late ? c_word_ : running_), sources);
+      } else if (t.origin == Origin::kPartial && t.exponent > spec.acc.bias) {
+        // A term has no class. Behind the halves of Flow::kInterleavedLateC it is the running sum;
+        // elsewhere the one NaN that steps return is positive.
+        const bool nan =
+            late ? fp8::Unpack(spec.acc, running_).cls == Class::kNan : nan_made_ && !t.negative;
+        sources.push_back({nan ? Cause::kNanPartial : Cause::kInfPartial, -1, t.negative});
+      }
+    }
+    return sources;
+  }
+  static bool AddsInfProducts(const AccumSpec& spec) {
+    return spec.flow == Flow::kLateFloor || spec.flow == Flow::kLateFloorPairs;
   }
 
   /// Flow::kInterleavedLateC gathers each half before it adds: position i of half h is this k.
@@ -116,8 +209,13 @@ class Recorder {
 
   const Unpacked* a_;
   const Unpacked* b_;
+  int count_;
+  BlockScales scales_;
   int64_t first_;
+  uint64_t c_word_;
   uint64_t running_;  ///< the accumulator that the next group adds
+  int group_ = 0;
+  bool nan_made_ = false;  ///< by a step of this group
 };
 
 void Count(const StepTrace& step, InstructionSummary& summary) {
@@ -168,7 +266,7 @@ InstructionTrace TraceInstruction(const AccumSpec& spec, const DotOperands& dot,
     scales.b += s.first / spec.block;
   }
   const Unpacked *a = dot.a + s.first, *b = dot.b + s.first;
-  Recorder recorder(a, b, s.first, word_in);
+  Recorder recorder(a, b, s.count, scales, s.first, word_in);
   s.word = WatchedInstruction(spec, a, b, s.count, word_in, scales, recorder);
   out.steps = std::move(recorder.steps);
   for (const StepTrace& step : out.steps) {
@@ -195,6 +293,14 @@ StepTrace TracePromotion(uint64_t sum, uint64_t partial) {
   add(sum, Origin::kAddend);
   add(partial, Origin::kPartial);
   Finish(fp8::kFP32, fp8::kFP32, AddNearestEven(fp8::kFP32, sum, partial), step);
+  if (!step.finite) {
+    AddAccumulator(fp8::Unpack(fp8::kFP32, sum), step.sources);
+    const Unpacked x = fp8::Unpack(fp8::kFP32, partial);
+    if (!IsFinite(x))
+      step.sources.push_back(
+          {x.cls == Class::kNan ? Cause::kNanPartial : Cause::kInfPartial, -1, x.negative});
+    step.cause = Decides(step.sources);
+  }
   return step;
 }
 

@@ -27,6 +27,32 @@ enum class Fate : uint8_t {
   kGone,   ///< all of it was cut: nonzero before, zero after
 };
 
+/// Why a step's result is no number.
+enum class Cause : uint8_t {
+  kNone,
+  kOverflow,         ///< finite numbers came in, their sum lies beyond the range
+  kProductOverflow,  ///< Flow::kLateFloor*: a product beyond FP32's range counts as Inf
+  kInfOperand,
+  kInfAccumulator,
+  kInfPartial,  ///< the result of an earlier step
+  kInfMinusInf,
+  kInfTimesZero,
+  kNanOperand,
+  kNanScale,
+  kNanAccumulator,
+  kNanPartial,
+};
+
+/// Decides alone: whatever else comes in, NaN comes out.
+constexpr bool IsNan(Cause cause) { return cause >= Cause::kInfTimesZero; }
+
+/// An Inf or a NaN that came into a step.
+struct SpecialInput {
+  Cause cause = Cause::kNone;
+  int64_t k = -1;  ///< of the product, or of the first that a NaN scale belongs to
+  bool negative = false;
+};
+
 /// One term of a step. What it is worth is `exact`; what entered the sum is exact - lost.
 struct TermTrace {
   Term term;          ///< as the step saw it. The significand of an FP64 product wraps.
@@ -34,7 +60,7 @@ struct TermTrace {
   Unpacked a, b;      ///< operands of a product
   int lsb = 0;        ///< aligned steps: it is cut to multiples of 2^lsb
   int shift = 0;      ///< aligned steps: bits the significand moves left; < 0: right
-  int64_t kept = 0;   ///< aligned steps: what is left, in units of the step's 2^lsb
+  int64_t kept = 0;   ///< aligned steps: what is left, in units of 2^lsb
   ExactNumber exact;  ///< before alignment and before any flush to zero
   ExactNumber lost;   ///< exact minus what entered the sum
   Fate fate = Fate::kZero;
@@ -53,8 +79,11 @@ struct StepTrace {
   bool rounded = false;  ///< the step ends with a word of `format`
   fp8::Format format{};  ///< what the sum is rounded to
   uint64_t word = 0;
-  bool finite = true;  ///< neither Inf nor NaN came out
-  int last_kept = 0;   ///< the last bit of `before` that the format keeps weighs 2^last_kept
+  bool finite = true;                 ///< neither Inf nor NaN came out
+  Cause cause = Cause::kNone;         ///< of what came out, if it is not finite
+  std::vector<SpecialInput> sources;  ///< every Inf and NaN that came in
+  int group = 0;                      ///< of the instruction, from 0
+  int last_kept = 0;  ///< the last bit of `before` that the format keeps weighs 2^last_kept
   ExactNumber lost_to_alignment;  ///< the sum of the terms' `lost`
   ExactNumber lost_to_rounding;   ///< before - word, if finite
 };

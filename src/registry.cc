@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <numeric>
 #include <stdexcept>
 
@@ -122,6 +123,13 @@ std::string_view ChoiceName(const Choice<T> (&choices)[N], T value) {
 
 }  // namespace
 
+std::optional<int64_t> ParseWhole(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
 std::string LowerCase(std::string_view text) {
   std::string lower(text);
   std::transform(lower.begin(), lower.end(), lower.begin(),
@@ -139,19 +147,24 @@ std::vector<std::string> Split(std::string_view text, std::string_view separator
   return parts;
 }
 
-std::string DidYouMean(std::string_view name, std::span<const std::string> known) {
+std::vector<std::string> Nearest(std::string_view name, std::span<const std::string> known) {
   const std::string wanted = LowerCase(name);
   std::vector<std::pair<size_t, const std::string*>> near;
   for (const std::string& k : known) {
     const size_t distance = EditDistance(wanted, LowerCase(k));
-    if (distance <= std::max<size_t>(2, wanted.size() / 3)) near.emplace_back(distance, &k);
+    if (distance > std::max<size_t>(2, wanted.size() / 3)) continue;
+    if (distance + 1 < std::max<size_t>(wanted.size(), 3)) near.emplace_back(distance, &k);
   }
   std::stable_sort(near.begin(), near.end(),
                    [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<std::string> best;
-  for (const auto& entry : near) {
-    if (best.size() < 3) best.push_back(*entry.second);
-  }
+  for (const auto& entry : near) best.push_back(*entry.second);
+  return best;
+}
+
+std::string DidYouMean(std::string_view name, std::span<const std::string> known) {
+  std::vector<std::string> best = Nearest(name, known);
+  if (best.size() > 3) best.resize(3);
   return best.empty() ? "" : fmt::format("; did you mean {}?", fmt::join(best, ", "));
 }
 
@@ -162,6 +175,14 @@ const FormatNames& NamesOf(const fp8::Format& format) {
     if (names.format == format) return names;
   }
   throw std::logic_error("a format without a name");
+}
+
+std::string PrecisionName(const fp8::Format& format) {
+  if (format == sim::kE8M13) return "E8M13";
+  if (format == fp8::kFP16) return "FP16";
+  if (format == fp8::kFP32) return "FP32";
+  if (format == fp8::kFP64) return "FP64";
+  return NamesOf(format).name;
 }
 
 const FormatNames& FindFormat(std::string_view name) {
@@ -235,6 +256,13 @@ std::string MachineName(const sim::ArchRow& row) {
 
 Machine AsMachine(const sim::ArchRow& row) { return {&row, row.spec, MachineName(row), false}; }
 
+const sim::DisputeText* DisputeOf(const sim::DisputeSide& side) {
+  for (const sim::DisputeText& d : sim::kDisputeTexts) {
+    if (d.dispute == side.dispute) return &d;
+  }
+  return nullptr;
+}
+
 std::string OpenText(const sim::Evidence& evidence, bool common) {
   std::vector<std::string> open;
   for (const sim::GapText& gap : sim::kGapTexts) {
@@ -244,9 +272,7 @@ std::string OpenText(const sim::Evidence& evidence, bool common) {
     std::replace(open.back().begin(), open.back().end(), '_', ' ');
   }
   for (const sim::DisputeSide& side : evidence.disputes) {
-    for (const sim::DisputeText& d : sim::kDisputeTexts) {
-      if (d.dispute == side.dispute) open.emplace_back(d.id);
-    }
+    if (const sim::DisputeText* d = DisputeOf(side)) open.emplace_back(d->id);
   }
   return fmt::format("{}", fmt::join(open, ", "));
 }

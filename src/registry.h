@@ -6,6 +6,8 @@
 #ifndef LOSTBITS_SRC_REGISTRY_H_
 #define LOSTBITS_SRC_REGISTRY_H_
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +39,8 @@ std::span<const FormatNames> AllFormatNames();
 const FormatNames& FindFormat(std::string_view name);
 /// The row of a format. `format` must be one of fp8::kAllFormats.
 const FormatNames& NamesOf(const fp8::Format& format);
+/// What a sum is rounded to: "E8M13", "FP32", "FP16", "FP64"; another format's name.
+std::string PrecisionName(const fp8::Format& format);
 
 /// "nearest-even" (RNE, rn, half-even), "nearest-away", "toward-zero", "up", "down", "to-odd",
 /// "stochastic".
@@ -71,22 +75,27 @@ struct Machine {
 /// A row as it stands in the table.
 Machine AsMachine(const sim::ArchRow& row);
 
+/// The text of a side's dispute; null if it is Dispute::kNone.
+const sim::DisputeText* DisputeOf(const sim::DisputeSide& side);
+
 /// One line: "hardware: 10000 recorded rows of A100, A2 (VEC); open: ...".
 std::string EvidenceText(const sim::Evidence& evidence);
 /// What the evidence does not pin, and the disputes, by their short names: "c zero only, D1"; ""
 /// if none. Without `common`, less what every row of its level leaves open.
 std::string OpenText(const sim::Evidence& evidence, bool common);
 
-/// "chained", "interleaved_late_c", "block_dot", "exact", "tree", "late_floor", "late_floor_pairs".
-std::string_view FlowName(sim::Flow flow);
+/// The instruction that a row's belongs to: "tcgen05" for tcgen05.mxf4, a block-scaled kind of it.
+std::string_view PlainInstruction(const sim::ArchRow& row);
 
 /// All rows of the machine table that a name fits: a full or a partial name ("h100",
 /// "hopper:wgmma", "sm_90a:wgmma:e4m3:f32", "b200:nvfp4"), a PTX instruction
 /// ("wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3"), MMA-Sim's short form of it
-/// ("m64n128k32.f32.e4m3.e4m3"), SASS ("QGMMA.64x128x32.F32.E4M3.E4M3"), an AMD instruction
-/// ("v_mfma_f32_16x16x16_f16") or its builtin. An instruction that several architectures have needs
-/// one in front: "sm_89:mma.sync.aligned....". Throws if none fits, and for what is known but not
-/// modelled: sparse and integer instructions, .ws, cta_group::2, c and d of different types.
+/// ("m64n128k32.f32.e4m3.e4m3"), SASS ("QGMMA.64x128x32.F32.E4M3.E4M3"), a CUTLASS atom
+/// ("SM90_64x128x32_F32E4M3E4M3_SS_TN"), an AMD instruction ("v_mfma_f32_16x16x16_f16") or its
+/// builtin. What is pasted behind an instruction ("{%0, %1}, ...") is ignored. One that several
+/// architectures have needs one in front: "sm_89:mma.sync.aligned....". Throws if none fits, and
+/// for what is known but not modelled: sparse and integer instructions, .ws, cta_group::2, c and d
+/// of different types.
 std::vector<const sim::ArchRow*> FindMachines(std::string_view name);
 
 /// The one machine a name fits: what FindMachines accepts, and behind it "@setting=value,...", for
@@ -96,9 +105,13 @@ std::vector<const sim::ArchRow*> FindMachines(std::string_view name);
 /// shape). Throws as FindMachines does, if several rows fit, and if the settings make no machine.
 Machine FindMachine(std::string_view name);
 
+/// The known names a few letters away from `name`, nearest first.
+std::vector<std::string> Nearest(std::string_view name, std::span<const std::string> known);
 /// "; did you mean A, B?" with the known names nearest to `name` (at most three), or "" if none is.
 std::string DidYouMean(std::string_view name, std::span<const std::string> known);
 
+/// A whole decimal number, with nothing behind it.
+std::optional<int64_t> ParseWhole(std::string_view text);
 /// Lower case, ASCII only.
 std::string LowerCase(std::string_view text);
 /// The parts of `text` between any of the characters in `separators`; empty parts are dropped.

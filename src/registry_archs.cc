@@ -62,7 +62,7 @@ bool Names(const char* aliases, std::string_view wanted) {
 }  // namespace
 
 std::optional<std::string> FindArch(std::string_view token) {
-  std::string wanted = WithoutPunctuation(token);
+  std::string wanted = WithoutPunctuation(LowerCase(token));
   for (std::string_view prefix : {"nvidia", "geforce", "amd", "instinct", "compute"}) {
     if (!wanted.starts_with(prefix)) continue;
     wanted.erase(0, prefix.size());
@@ -75,9 +75,8 @@ std::optional<std::string> FindArch(std::string_view token) {
     if (!Names(other.aliases, wanted)) continue;
     std::vector<std::string> known;
     for (const ArchNames& names : kArchNames) known.emplace_back(names.arch);
-    throw std::invalid_argument(
-        fmt::format("no machine for '{}': no published model covers {}; the table has {}", token,
-                    other.what, fmt::join(known, ", ")));
+    throw std::invalid_argument(fmt::format("no published model covers {}; the table has {}",
+                                            other.what, fmt::join(known, ", ")));
   }
   return std::nullopt;
 }

@@ -32,7 +32,7 @@ struct Mnemonic {
   const char* archs;         ///< "": any
   const char* instructions;  ///< of rows, in order of preference
   const char* types;         ///< that the operands are among
-  bool ptx;                  ///< every token is known; SASS has modifiers without end
+  bool ptx;
 };
 // SASS: NVIDIA, "CUDA Binary Utilities", instruction sets of Volta to Blackwell.
 constexpr Mnemonic kMnemonics[] = {
@@ -77,15 +77,16 @@ constexpr std::pair<const char*, int> kBlocks[] = {
 
 constexpr char kOtherTokens[] =
     "mma sync mma_async aligned row col block_scale cta_group::1 satfinite";
+// SASS modifiers that say nothing the table knows, as cuobjdump prints them.
+constexpr char kSassTokens[] = "sf step0 step1 step2 step3";
+constexpr char kSassShapes[] = "884 1684 1688 16816 16832 16864";
 
-[[noreturn]] void Refuse(const std::string& text, const std::string& why) {
-  throw std::invalid_argument(fmt::format("no machine '{}': {}", text, why));
-}
+[[noreturn]] void Refuse(const std::string& why) { throw std::invalid_argument(why); }
 
-void RefuseNotModelled(const std::string& text, const std::vector<std::string>& tokens) {
+void RefuseNotModelled(const std::vector<std::string>& tokens) {
   for (const NotModelled& n : kNotModelled) {
     for (const std::string& token : tokens) {
-      if (Among(token, n.tokens)) Refuse(text, fmt::format("{} not modelled", n.what));
+      if (Among(token, n.tokens)) Refuse(fmt::format("{} not modelled", n.what));
     }
   }
 }
@@ -96,19 +97,17 @@ bool IsType(const std::string& token) {
                      [&](const FormatNames& names) { return token == names.brief; });
 }
 
-std::string Joined(const std::string& a, const std::string& b) { return a == b ? a : a + "." + b; }
-
 /// Tokens of an NVIDIA instruction, sorted into what they say.
 struct Parts {
   std::vector<std::string> types;
   const Kind* kind = nullptr;
 };
 
-Parts ReadTokens(const std::string& text, const std::vector<std::string>& tokens, bool strict,
-                 Query& query) {
+Parts ReadTokens(const std::vector<std::string>& typed, bool ptx, Query& query) {
   Parts parts;
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    const std::string& token = tokens[i];
+  const char* others = ptx ? kOtherTokens : kSassTokens;
+  for (size_t i = 0; i < typed.size(); ++i) {
+    const std::string token = LowerCase(typed[i]);
     const auto kind = std::find_if(std::begin(kKinds), std::end(kKinds),
                                    [&](const Kind& k) { return token == k.name; });
     const auto block = std::find_if(std::begin(kBlocks), std::end(kBlocks),
@@ -123,12 +122,12 @@ Parts ReadTokens(const std::string& text, const std::vector<std::string>& tokens
       parts.kind = kind;
     } else if (block != std::end(kBlocks)) {
       query.block = block->second;
-    } else if (strict && i > 0 && !Among(token, kOtherTokens)) {
-      std::vector<std::string> known = Split(kOtherTokens, " ");
+    } else if (i > 0 && !Among(token, others)) {
+      std::vector<std::string> known = Split(ptx ? others : kSassShapes, " ");
       for (const FormatNames& names : AllFormatNames()) known.emplace_back(names.brief);
       for (const Kind& k : kKinds) known.emplace_back(k.name);
       for (const auto& b : kBlocks) known.emplace_back(b.first);
-      Refuse(text, fmt::format("unknown part '{}'{}", token, DidYouMean(token, known)));
+      Refuse(fmt::format("unknown part '{}'{}", typed[i], DidYouMean(token, known)));
     }
   }
   return parts;
@@ -136,42 +135,62 @@ Parts ReadTokens(const std::string& text, const std::vector<std::string>& tokens
 
 /// The operand types: PTX writes D.A.B[.C], or D[.C] where they are FP16; HMMA and HGMMA write
 /// D[.A], and D.C before Turing.
-void ReadTypes(const std::string& text, const Mnemonic& head, const std::vector<std::string>& types,
-               Query& query) {
+void ReadTypes(const Mnemonic& head, const std::vector<std::string>& types, Query& query) {
   if (types.empty()) return;
   query.out = types[0];
   std::string c = types.size() == 4 ? types[3] : types[0];
   const bool half = std::string_view(head.types) == kHalfTypes;
   if (types.size() >= 3) {
-    query.in = Joined(types[1], types[2]);
+    query.in = TypePair(types[1], types[2]);
   } else if (half && types.size() == 2 && (types[1] == "bf16" || types[1] == "tf32")) {
     query.in = types[1];
   } else if (half || (std::string_view(head.name) == "wmma" && types.size() == 2)) {
     query.in = "f16";
     c = types.back();
   }
-  if (c != query.out)
-    Refuse(text, fmt::format("c in {} and d in {} is not modelled", c, query.out));
+  if (c != query.out) Refuse(fmt::format("c in {} and d in {} is not modelled", c, query.out));
+}
+
+/// A type as AMD's assembly and Composable Kernel's intrinsics ("f8bf8") spell it.
+std::string AmdType(const std::string& type) {
+  if (type == "fp8" || type == "f8") return "e4m3fnuz";
+  if (type == "bf8") return "e5m2fnuz";
+  return type == "xf32" ? "tf32" : type;
 }
 
 }  // namespace
 
+std::string_view PlainInstruction(const sim::ArchRow& row) {
+  std::string_view name = row.instruction;
+  for (const Kind& kind : kKinds) {
+    const std::string_view suffix = kind.suffix;
+    if (!suffix.empty() && name.ends_with(suffix)) name.remove_suffix(suffix.size());
+  }
+  return name;
+}
+
+std::vector<std::string> Mnemonics() {
+  std::vector<std::string> names;
+  for (const Mnemonic& m : kMnemonics) names.emplace_back(m.name);
+  return names;
+}
+
 bool ParseNvidia(const std::string& text, Query& query) {
-  const std::vector<std::string> tokens = Split(text, ". ;");
+  const std::vector<std::string> typed = Split(text, "."), tokens = Split(LowerCase(text), ".");
   if (tokens.empty()) return false;
   // MMA-Sim's short form starts with the shape: m64 and m128 are Hopper's and Blackwell's.
   std::string name = tokens[0];
   const std::optional<Shape> short_form = ParseShape(name);
   if (short_form) {
-    const bool kind = text.find(".kind::") != text.npos;
+    const bool kind = LowerCase(text).find(".kind::") != text.npos;
     if (!name.starts_with('m')) return false;
     name = short_form->m < 64 ? "mma" : kind ? "tcgen05" : "wgmma";
   }
-  RefuseNotModelled(text, tokens);
+  RefuseNotModelled(tokens);
   const auto head = std::find_if(std::begin(kMnemonics), std::end(kMnemonics),
                                  [&](const Mnemonic& m) { return name == m.name; });
   if (head == std::end(kMnemonics)) return false;
-  const Parts parts = ReadTokens(text, tokens, head->ptx, query);
+  const Parts parts = ReadTokens(typed, head->ptx, query);
   query.isa = head->isa;
   query.instructions = Split(head->instructions, " ");
   query.types = head->types;
@@ -186,32 +205,31 @@ bool ParseNvidia(const std::string& text, Query& query) {
     const std::vector<std::string> only = Split(archs, " ");
     if (query.archs.empty()) query.archs = only;
     if (!Among(query.archs[0], archs.c_str()))
-      Refuse(text, fmt::format("{} is of {}, not of {}", parts.kind ? parts.kind->name : tokens[0],
-                               fmt::join(only, " and "), query.archs[0]));
+      Refuse(fmt::format("{} is of {}, not of {}", parts.kind ? parts.kind->name : typed[0],
+                         fmt::join(only, " and "), query.archs[0]));
   }
   if (name == "qmma" && Among("sf", fmt::format("{}", fmt::join(tokens, " ")).c_str()))
     query.instructions = {"mma.sync.mxf8f6f4"};
-  ReadTypes(text, *head, parts.types, query);
+  ReadTypes(*head, parts.types, query);
   query.types_hidden = query.isa == "tcgen05" && parts.types.empty();
   return true;
 }
 
 bool ParseAmd(const std::string& text, Query& query) {
-  std::string rest = text;
+  std::string rest = LowerCase(text);
   std::replace(rest.begin(), rest.end(), '.', '_');
-  for (std::string_view prefix : {"__builtin_amdgcn_", "llvm_amdgcn_", "v_"}) {
+  for (std::string_view prefix : {"__builtin_amdgcn_", "llvm_amdgcn_", "intrin_", "v_"}) {
     if (rest.starts_with(prefix)) rest.erase(0, prefix.size());
   }
-  std::vector<std::string> tokens = Split(rest, "_ ;");
+  std::vector<std::string> tokens = Split(rest, "_");
   if (tokens.empty()) return false;
-  if (tokens[0] == "wmma" || tokens[0] == "swmmac")
-    Refuse(text, "no published model covers RDNA's wmma");
-  RefuseNotModelled(text, tokens);
+  if (tokens[0] == "wmma" || tokens[0] == "swmmac") Refuse("no published model covers RDNA's wmma");
+  RefuseNotModelled(tokens);
   const bool named = tokens[0] == "mfma";
   if (named) tokens.erase(tokens.begin());
   if (tokens.size() < 2 || (tokens[0] != "f32" && tokens[0] != "f64")) {
     if (!named) return false;
-    Refuse(text, "expected an instruction such as v_mfma_f32_16x16x16_f16");
+    Refuse("expected an instruction such as v_mfma_f32_16x16x16_f16");
   }
   query.out = tokens[0];
 
@@ -231,16 +249,14 @@ bool ParseAmd(const std::string& text, Query& query) {
     if (word == "1k") {
       query.instructions = {"mfma_1k", "mfma"};
       if (query.archs.size() > 1) query.archs = {"cdna2", "cdna3"};
-    } else if (word == "fp8" || word == "bf8") {
-      types.emplace_back(word == "fp8" ? "e4m3fnuz" : "e5m2fnuz");
-    } else if (IsType(word) || word == "xf32") {
-      types.push_back(word == "xf32" ? "tf32" : word);
+    } else if (const auto run = SplitTypes(word); !run.empty()) {
+      for (const std::string& type : run) types.push_back(AmdType(type));
     } else if (word.size() < 2 || word.back() != 'b') {
-      Refuse(text, fmt::format("unknown part '{}'", word));
+      Refuse(fmt::format("unknown part '{}'", word));
     }
   }
-  if (types.empty() || types.size() > 2) Refuse(text, "expected one or two operand types");
-  query.in = Joined(types.front(), types.back());
+  if (types.empty() || types.size() > 2) Refuse("expected one or two operand types");
+  query.in = TypePair(types.front(), types.back());
   return true;
 }
 

@@ -21,7 +21,8 @@ struct Shape {
 struct Query {
   std::vector<std::string> archs;
   std::vector<std::string> instructions;  ///< in order of preference
-  std::string in, out;
+  std::string in;  ///< as rows have it; several, separated by spaces: any of them
+  std::string out;
   std::string types;  ///< that both operands are among, separated by spaces
   std::string scale;  ///< "ue8m0" or "ue4m3"
   int block = 0;
@@ -31,6 +32,11 @@ struct Query {
 };
 
 inline constexpr char kF8f6f4Types[] = "e4m3 e5m2 e3m2 e2m3 e2m1";
+
+/// Two operand types as a row's `in` has them: "e4m3" for a pair of equals, else "e4m3.e5m2".
+inline std::string TypePair(const std::string& a, const std::string& b) {
+  return a == b ? a : a + "." + b;
+}
 
 /// `word` is one of the words in `list`; an empty list has every word.
 bool Among(std::string_view word, const char* list);
@@ -43,8 +49,42 @@ std::optional<std::string> FindArch(std::string_view token);
 /// Every spelling of every architecture in the table.
 std::vector<std::string> ArchSpellings();
 
-// registry_instructions.cc. All of it in lower case.
+// registry_names.cc
 
+/// A name taken apart, without settings.
+struct ParsedName {
+  Query query;
+  std::optional<std::string_view> unknown;  ///< the first part that says nothing, within the name
+  std::vector<std::string> known;           ///< what may stand in its place
+};
+/// Throws for what is known but not modelled.
+ParsedName ParseName(std::string_view name);
+/// Without blanks and semicolons at its ends.
+std::string_view Trimmed(std::string_view text);
+
+// registry_machines.cc
+
+/// The rows that fit: of two that differ in their instruction only, the one it prefers.
+std::vector<const sim::ArchRow*> FittingRows(const Query& query);
+
+// registry_hints.cc
+
+/// Throws for a name with an unknown part.
+[[noreturn]] void ThrowUnknown(std::string_view name, const ParsedName& parsed);
+/// Throws for a name of known parts that no row fits.
+[[noreturn]] void ThrowNoRow(std::string_view name, const Query& query);
+
+// registry_cutlass.cc
+
+/// As ParseNvidia, from the name of a CUTLASS atom.
+bool ParseCutlass(const std::string& text, Query& query);
+/// Types that are run together, in lower case: "f32e4m3e4m3"; empty if `text` is anything else.
+std::vector<std::string> SplitTypes(std::string_view text);
+
+// registry_instructions.cc
+
+/// The first words of NVIDIA's instructions, PTX and SASS, in lower case.
+std::vector<std::string> Mnemonics();
 /// Fills `query` from a PTX instruction, MMA-Sim's short form of one, or SASS. False if `text` is
 /// none of them. Throws for what the table does not model.
 bool ParseNvidia(const std::string& text, Query& query);

@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <stdexcept>
 
 #include "registry_query.h"
 #include "sim/accum.h"
+#include "sim/arch_check.h"
 
 namespace lostbits {
 namespace {
@@ -15,27 +15,8 @@ namespace {
 using sim::AccumSpec;
 using sim::Flow;
 
-struct FlowRow {
-  Flow flow;
-  const char* name;
-};
-constexpr FlowRow kFlows[] = {
-    {Flow::kChained, "chained"},
-    {Flow::kInterleavedLateC, "interleaved_late_c"},
-    {Flow::kBlockDot, "block_dot"},
-    {Flow::kExact, "exact"},
-    {Flow::kTree, "tree"},
-    {Flow::kLateFloor, "late_floor"},
-    {Flow::kLateFloorPairs, "late_floor_pairs"},
-};
-
-bool Late(const AccumSpec& s) {
-  return s.flow == Flow::kLateFloor || s.flow == Flow::kLateFloorPairs;
-}
-bool Fused(const AccumSpec& s) {
-  return s.flow == Flow::kChained || s.flow == Flow::kInterleavedLateC || s.flow == Flow::kBlockDot;
-}
-bool Aligns(const AccumSpec& s) { return Late(s) || Fused(s); }
+bool Late(const AccumSpec& s) { return sim::AddsCLate(s.flow); }
+bool Aligns(const AccumSpec& s) { return sim::HasGrid(s.flow); }
 bool IsTree(const AccumSpec& s) { return s.flow == Flow::kTree; }
 bool Always(const AccumSpec&) { return true; }
 bool RoundsOnce(const AccumSpec& s) { return !IsTree(s); }
@@ -58,9 +39,10 @@ bool Either(std::string_view name, std::string_view value, const char* yes, cons
 
 Flow FindFlow(std::string_view value) {
   std::vector<std::string> known;
-  for (const FlowRow& row : kFlows) {
-    if (value == row.name) return row.flow;
-    known.emplace_back(row.name);
+  for (int i = 0; i < sim::kFlowCount; ++i) {
+    const auto flow = static_cast<Flow>(i);
+    if (value == sim::FlowName(flow)) return flow;
+    known.emplace_back(sim::FlowName(flow));
   }
   throw std::invalid_argument(
       fmt::format("unknown flow '{}'; known: {}", value, fmt::join(known, ", ")));
@@ -88,7 +70,7 @@ constexpr Setting kSettings[] = {
      },
      [](const AccumSpec& s) { return fmt::to_string(s.k); }, Always},
     {"flow", "", [](AccumSpec& s, std::string_view v) { s.flow = FindFlow(v); },
-     [](const AccumSpec& s) { return std::string(FlowName(s.flow)); }, Always},
+     [](const AccumSpec& s) { return std::string(sim::FlowName(s.flow)); }, Always},
     {"group", "l",
      [](AccumSpec& s, std::string_view v) {
        s.group = Whole("group", v, 1, sim::kMaxInstructionK);
@@ -128,58 +110,6 @@ std::string Printed(const Setting& s) {
   return std::string_view(s.name) == "f" ? "F" : std::string(s.name);
 }
 
-/// Bits above 2^0 that a sum of `terms` numbers below 2^bits may need.
-int SumBits(int bits, int terms) { return bits + std::bit_width(static_cast<unsigned>(terms)); }
-
-/// Why the functions of sim/accum.h cannot compute this; "" if they can.
-std::string WhyImpossible(const AccumSpec& s) {
-  const std::string flow(FlowName(s.flow));
-  if (s.k % s.group != 0) return fmt::format("k = {} is no multiple of group = {}", s.k, s.group);
-  const bool f64 = s.a == fp8::kFP64 || s.acc == fp8::kFP64;
-  if (f64 && s.flow != Flow::kExact)
-    return fmt::format("flow={} does not take float64 operands", flow);
-  if (s.block != 0 && s.flow != Flow::kChained && s.flow != Flow::kBlockDot)
-    return fmt::format("flow={} knows no block scales", flow);
-  if (s.block != 0 && s.group % s.block != 0)
-    return fmt::format("group = {} is no multiple of a block of {}", s.group, s.block);
-  if (s.flow == Flow::kBlockDot && s.block == 0)
-    return "flow=block_dot takes operands with block scales";
-  if (s.flow == Flow::kBlockDot && fp8::StorageBits(s.a) + fp8::StorageBits(s.b) > 12)
-    return "flow=block_dot takes operands of at most 6 bits";  // exact dots within 64 bits
-  if (s.flow == Flow::kInterleavedLateC && (s.k != 2 * s.group || s.k % 4 != 0))
-    return fmt::format(
-        "flow=interleaved_late_c takes two groups an instruction and k a multiple of 4, found "
-        "group = {}, k = {}",
-        s.group, s.k);
-  if (IsTree(s) && s.group != 2 && s.group != 4)
-    return fmt::format("flow=tree takes groups of 2 or 4, found {}", s.group);
-  if (s.rounding == fp8::Rounding::kStochastic) return "rounding=stochastic needs random bits";
-  if (IsTree(s) && s.rounding != fp8::Rounding::kNearestEven)
-    return "flow=tree rounds to nearest even only";
-  if (s.out == sim::kE8M13 && s.acc != fp8::kFP32) return "out=e8m13 needs a float32 accumulator";
-  if (s.out != s.acc && !Aligns(s)) return fmt::format("flow={} rounds to the accumulator", flow);
-  if (!Aligns(s)) return "";
-
-  if (s.fraction_bits == 0) return fmt::format("flow={} needs F", flow);
-  // A product is below 4 * 2^(its exponent), both scales' significands below 4, a block's dot
-  // product of at most 6-bit operands below 2^10.
-  const bool scaled = s.block != 0 && s.scale.mantissa_bits > 0;
-  const int term = (s.flow == Flow::kBlockDot ? 10 : 2) + (scaled ? 2 : 0);
-  const int needed = SumBits(term + s.fraction_bits, s.group + 1);
-  if (needed > 63)
-    return fmt::format("F = {}: the sum of a group would need {} bits, more than 63",
-                       s.fraction_bits, needed);
-  if (!Late(s)) return "";
-  if (s.sum_bits < s.fraction_bits)
-    return fmt::format("sum_bits = {} is less than F = {}", s.sum_bits, s.fraction_bits);
-  if (SumBits(term + s.sum_bits, s.group + 1) > 63)
-    return fmt::format("sum_bits = {}: the sum would not fit 63 bits", s.sum_bits);
-  if (s.final_bits != 0 && s.final_bits < s.out.mantissa_bits)
-    return fmt::format("final_bits = {} is less than the {} of the result", s.final_bits,
-                       s.out.mantissa_bits);
-  return "";
-}
-
 const Setting& FindSetting(const std::string& name) {
   std::vector<std::string> known;
   for (const Setting& s : kSettings) {
@@ -193,13 +123,6 @@ const Setting& FindSetting(const std::string& name) {
 }
 
 }  // namespace
-
-std::string_view FlowName(Flow flow) {
-  for (const FlowRow& row : kFlows) {
-    if (row.flow == flow) return row.name;
-  }
-  return "?";
-}
 
 void NameMachine(Machine& machine) {
   const sim::ArchRow& row = *machine.row;
@@ -239,9 +162,9 @@ void ApplySettings(std::string_view text, Machine& machine) {
   for (const auto& [setting, value] : settings) {
     if (!setting->has_meaning(machine.spec))
       throw std::invalid_argument(fmt::format("{} has no meaning with flow={}", Printed(*setting),
-                                              FlowName(machine.spec.flow)));
+                                              sim::FlowName(machine.spec.flow)));
   }
-  const std::string why = WhyImpossible(machine.spec);
+  const std::string why = sim::WhyNoMachine(machine.spec);
   if (!why.empty()) throw std::invalid_argument(why);
   NameMachine(machine);
 }

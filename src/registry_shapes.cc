@@ -139,7 +139,10 @@ std::string ShapesOf(const sim::ArchRow& row, const Query& query) {
     const std::vector<std::string> more = Split(s.shapes, " ");
     shapes.insert(shapes.end(), more.begin(), more.end());
   }
-  return fmt::format("{}", fmt::join(shapes, ", "));
+  const bool any_n = std::any_of(shapes.begin(), shapes.end(),
+                                 [](const std::string& s) { return s.find('N') != s.npos; });
+  return fmt::format("{}{}", fmt::join(shapes, ", "),
+                     any_n ? " with N a multiple of 8 up to 256" : "");
 }
 
 bool HasK(const sim::ArchRow& row, int k) {

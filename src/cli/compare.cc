@@ -3,11 +3,15 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <memory>
+#include <numeric>
+#include <stdexcept>
 
 #include "cli/command.h"
 #include "cli/compare_attention.h"
 #include "cli/compare_report.h"
+#include "cli/dot_lines.h"
 #include "cli/gemm_reference.h"
 #include "cli/operand.h"
 #include "registry.h"
@@ -27,27 +31,15 @@ struct Options {
   int64_t m = 32, n = 32, k = 4096;
 };
 
-sim::CodeView View(const Tensor& t) {
-  return {t.data.data(), *t.format, t.shape[0], t.shape[1], t.shape[1]};
-}
-
-/// Both sides on the first k products.
-void Shorten(ComparedKernel& kernel, int64_t k) {
-  kernel.in.a = kernel.in.a.Cols(0, k);
-  kernel.in.b = kernel.in.b.Rows(0, k);
-}
-
-/// k and its powers-of-two prefixes down to a few instructions.
+/// The comparison on the first 64, 256, 1024, ... products, without k itself.
 std::vector<Growth> GrowWithK(const ComparedKernel& a, const ComparedKernel& b, int64_t k,
                               int64_t m, int64_t n, int threads) {
   std::vector<uint32_t> x(static_cast<size_t>(m * n)), y(x.size());
   std::vector<Growth> growth;
   for (int64_t here = 64; here < k; here *= 4) {
-    ComparedKernel short_a = a, short_b = b;
-    Shorten(short_a, here);
-    Shorten(short_b, here);
-    growth.push_back({here, sim::CompareKernels(short_a, short_b, false, {x.data(), m, n},
-                                                {y.data(), m, n}, threads)});
+    growth.push_back(
+        {here, sim::CompareKernels(sim::FirstProducts(a, here), sim::FirstProducts(b, here), false,
+                                   {x.data(), m, n}, {y.data(), m, n}, threads)});
   }
   return growth;
 }
@@ -74,15 +66,14 @@ std::string ExplainCommand(const Machine& machine, const ComparedKernel& kernel,
     ua.push_back(fp8::Unpack(r.unit.a, kernel.in.a(result.row, i)));
     ub.push_back(fp8::Unpack(r.unit.b, kernel.in.b(i, result.col)));
   }
-  const uint64_t c = sim::DotChain(r.unit, ua.data(), ub.data(), before, 0);
-  std::string a, b;
+  DotLine line;
+  line.c = sim::DotChain(r.unit, ua.data(), ub.data(), before, 0);
   for (int64_t i = before; i < first_k; ++i) {
-    a += fmt::format("{:0{}X} ", kernel.in.a(result.row, i), (StorageBits(r.unit.a) + 3) / 4);
-    b += fmt::format("{:0{}X} ", kernel.in.b(i, result.col), (StorageBits(r.unit.b) + 3) / 4);
+    line.a.push_back(kernel.in.a(result.row, i));
+    line.b.push_back(kernel.in.b(i, result.col));
   }
   return fmt::format(
-      "lostbits explain -m {} '{}; {}; {:0{}X}'{}", machine.name, a, b, c,
-      StorageBits(r.unit.acc) / 4,
+      "lostbits explain -m {} '{}'{}", machine.name, DotLineText(r.unit, line),
       machine.row->evidence.level == sim::EvidenceLevel::kAssumed ? " --allow-unverified" : "");
 }
 
@@ -98,16 +89,31 @@ Tensor OperandValues(const std::string& file, const Options& o, int64_t rows, in
   return t;
 }
 
-int Compare(const Options& o, const GlobalOptions& global) {
+/// Options of matrix products; attention presets have them in their recipes.
+constexpr const char* kProductOptions[] = {
+    "--promote-a", "--promote-b", "--split-k-a", "--split-k-b", "--m", "--n", "--a", "--b"};
+
+int Compare(const Options& o, const CLI::App& command, const GlobalOptions& global) {
   CheckRange("--m, --n, --k", std::min({o.m, o.n, o.k}), 1, 1 << 24);
-  if (NamesAttention(o.machine[0]) || NamesAttention(o.machine[1]))
+  if (NamesAttention(o.machine[0]) || NamesAttention(o.machine[1])) {
+    for (const char* option : kProductOptions) {
+      if (command.count(option) > 0)
+        throw std::invalid_argument(
+            fmt::format("attention presets take --k, --data and --seed only, found {}", option));
+    }
     return CompareAttentionPresets(o.machine[0], o.machine[1], FindDraw(o.data), o.k, global);
+  }
   Machine machine[2] = {FindMachine(o.machine[0]), FindMachine(o.machine[1])};
   for (int i = 0; i < 2; ++i) {
     CheckRange("--promote-a, --promote-b", o.promote[i], 0, 1 << 20);
     CheckRange("--split-k-a, --split-k-b", o.split_k[i], 1, 1 << 20);
     CheckMatrixProduct(machine[i]);
     CheckEvidence(machine[i], global);
+  }
+  for (const auto& [file, option] : {std::pair(&o.file_a, "--m"), std::pair(&o.file_a, "--k"),
+                                     std::pair(&o.file_b, "--n"), std::pair(&o.file_b, "--k")}) {
+    if (!file->empty() && command.count(option) > 0)
+      throw std::invalid_argument(fmt::format("{}: the file {} says it", option, *file));
   }
   const Tensor a_values = OperandValues(o.file_a, o, o.m, o.k, 2 * global.seed);
   const Tensor b_values = OperandValues(o.file_b, o, a_values.shape[1], o.n, 2 * global.seed + 1);
@@ -165,7 +171,7 @@ void AddCompare(CLI::App& app, GlobalOptions& global) {
       ->required();
   command->add_option("B", o->machine[1], "Another, or the same with another recipe")->required();
   command->add_option("--promote-a", o->promote[0],
-                      "Instructions between flushes of A to an FP32 sum; 0 (default): never");
+                      "Instructions between promotions of A to an FP32 sum; 0 (default): never");
   command->add_option("--promote-b", o->promote[1], "The same of B");
   command->add_option("--split-k-a", o->split_k[0], "Ranges of k of A, summed in order");
   command->add_option("--split-k-b", o->split_k[1], "The same of B");
@@ -185,7 +191,9 @@ void AddCompare(CLI::App& app, GlobalOptions& global) {
       "  lostbits compare hopper:wgmma:e4m3:f32 hopper:wgmma:e4m3:f32 --promote-b 4\n"
       "  lostbits compare hopper:wgmma:e4m3:f32 hopper:wgmma:e4m3:f32@F=14\n"
       "  lostbits compare fa3.sm90.e4m3@decode fa3.sm90.e4m3@prefill");
-  command->callback([o, &global] { global.run = [=, &global] { return Compare(*o, global); }; });
+  command->callback([o, command, &global] {
+    global.run = [=, &global] { return Compare(*o, *command, global); };
+  });
 }
 
 }  // namespace lostbits::cli

@@ -2,7 +2,9 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <charconv>
+#include <stdexcept>
 
 #include "cli/attention_preset.h"
 #include "cli/encode_tensor.h"
@@ -68,16 +70,26 @@ Side ParseSide(const std::string& text) {
   return {text, &preset, FindMachine(preset.machine), r};
 }
 
-const char* FeatureName(AttentionFeature feature) {
-  switch (feature) {
-    case AttentionFeature::kUnits: return "matrix units";
-    case AttentionFeature::kTile: return "tile";
-    case AttentionFeature::kAccumulation: return "accumulation";
-    case AttentionFeature::kSplits: return "splits";
-    case AttentionFeature::kOrder: return "tile order";
+/// What a feature is called: in JSON, where the names are stable, and in text.
+struct FeatureNames {
+  AttentionFeature feature;
+  const char* id;
+  const char* text;
+};
+constexpr FeatureNames kFeatures[] = {
+    {AttentionFeature::kUnits, "units", "matrix units"},
+    {AttentionFeature::kTile, "tile", "tile"},
+    {AttentionFeature::kAccumulation, "accumulation", "accumulation"},
+    {AttentionFeature::kSplits, "splits", "splits"},
+    {AttentionFeature::kOrder, "tile_order", "tile order"},
+};
+const FeatureNames& Find(AttentionFeature feature) {
+  for (const FeatureNames& names : kFeatures) {
+    if (names.feature == feature) return names;
   }
-  return "?";
+  throw std::logic_error("a feature without a name");
 }
+const char* FeatureName(AttentionFeature feature) { return Find(feature).text; }
 
 std::string FeatureValue(const Side& side, AttentionFeature feature) {
   const AttentionRecipe& r = side.recipe;
@@ -93,12 +105,6 @@ std::string FeatureValue(const Side& side, AttentionFeature feature) {
       return r.order == sim::TileOrder::kLastToFirst ? "last to first" : "first to last";
   }
   return "?";
-}
-
-std::string Share(int64_t part, int64_t whole) {
-  return whole == 0 ? "-"
-                    : fmt::format("{:.1f} %",
-                                  100.0 * static_cast<double>(part) / static_cast<double>(whole));
 }
 
 std::string Verdict(const AttentionComparison& last, int64_t first) {
@@ -168,7 +174,7 @@ void PrintComparisonJson(const Side (&side)[2], const std::vector<AttentionCompa
                        {"max_absolute", NumberJson(c.max_absolute)},
                        {"max_output", NumberJson(c.max_value)}});
   for (const sim::AttentionAttribution& f : rows.back().features)
-    features.push_back({{"feature", FeatureName(f.feature)},
+    features.push_back({{"feature", Find(f.feature).id},
                         {"a", FeatureValue(side[0], f.feature)},
                         {"b", FeatureValue(side[1], f.feature)},
                         {"a_becomes_b", f.a_becomes_b},

@@ -29,6 +29,14 @@ Tensor DrawMatrix(Draw draw, int64_t rows, int64_t cols, uint64_t seed) {
   return t;
 }
 
+/// Infinities become the largest number too, and count as no overflow (fp8::Encoded).
+int64_t Infinities(const Tensor& t) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < t.Count(); ++i)
+    count += fp8::Unpack(*t.format, t.Code(i)).cls == fp8::Class::kInf;
+  return count;
+}
+
 SharedOperand ShareOperand(const Tensor& values, const fp8::Format& of_a, const fp8::Format& of_b) {
   SharedOperand shared;
   shared.from = fmt::format("{} {}", values.source, ShapeText(values.shape));
@@ -42,6 +50,7 @@ SharedOperand ShareOperand(const Tensor& values, const fp8::Format& of_a, const 
   first = encode(values, a_first ? of_a : of_b, first_counts);
   second = encode(first, a_first ? of_b : of_a, second_counts);
   shared.changed = static_cast<int64_t>(second_counts.inexact);
+  shared.saturated = static_cast<int64_t>(first_counts.overflow) + Infinities(values);
   return shared;
 }
 

@@ -23,9 +23,10 @@ Tensor DrawMatrix(Draw draw, int64_t rows, int64_t cols, uint64_t seed);
 /// One operand in the formats of both sides. Values are encoded (nearest even, saturating) in the
 /// format with fewer mantissa bits, and from there in the other.
 struct SharedOperand {
-  Tensor a, b;          ///< codes for side A and for side B
-  std::string from;     ///< where the values came from
-  int64_t changed = 0;  ///< elements that the second format cannot hold as they are
+  Tensor a, b;            ///< codes for side A and for side B
+  std::string from;       ///< where the values came from
+  int64_t changed = 0;    ///< elements that the second format cannot hold as they are
+  int64_t saturated = 0;  ///< elements beyond the first format's range, infinities too
 };
 SharedOperand ShareOperand(const Tensor& values, const fp8::Format& of_a, const fp8::Format& of_b);
 

@@ -1,5 +1,8 @@
 #include "cli/compare_report.h"
 
+#include <stdexcept>
+
+#include "cli/machine_text.h"
 #include "fp8/codec.h"
 #include "registry.h"
 
@@ -10,52 +13,48 @@ using sim::Feature;
 using sim::GemmRecipe;
 using sim::KernelComparison;
 
-std::string FlowName(const sim::AccumSpec& s) {
-  switch (s.flow) {
-    case sim::Flow::kChained: return "aligned";
-    case sim::Flow::kInterleavedLateC: return "emulated FP16";
-    case sim::Flow::kBlockDot: return "blocks";
-    case sim::Flow::kExact: return "exact";
-    case sim::Flow::kTree: return s.flush ? "flushed tree" : "tree";
-    case sim::Flow::kLateFloor: return "c last";
-    case sim::Flow::kLateFloorPairs: return "pairs, c last";
-  }
-  return "?";
+/// How a unit adds, with what only its flow has.
+/// The flow, with the numbers that only a late c has.
+std::string FlowText(const sim::AccumSpec& s) {
+  if (!sim::AddsCLate(s.flow)) return FlowWords(s);
+  return fmt::format("{} ({} bits{})", FlowWords(s), s.sum_bits,
+                     s.final_bits ? fmt::format(", {}", s.final_bits) : "");
 }
 
-std::string ResultName(const sim::AccumSpec& s) {
-  const char* format = s.out == sim::kE8M13  ? "E8M13"
-                       : s.acc == fp8::kFP16 ? "FP16"
-                       : s.acc == fp8::kFP64 ? "FP64"
-                                             : "FP32";
-  return fmt::format("{} {}", s.rounding == fp8::Rounding::kTowardZero ? "cut to" : "nearest",
-                     format);
-}
-
-const char* FeatureName(Feature feature) {
-  switch (feature) {
-    case Feature::kOperands: return "operands";
-    case Feature::kOrder: return "way of adding";
-    case Feature::kGroup: return "group L of k";
-    case Feature::kFraction: return "bits F kept";
-    case Feature::kResult: return "group's rounding";
-    case Feature::kClamp: return "clamp e_zero";
-    case Feature::kUnderflow: return "underflow's sign";
-    case Feature::kPromotion: return "promotion";
-    case Feature::kSplitK: return "split-K";
-    case Feature::kOutput: return "output format";
+/// What a feature is called: in JSON, where the names are stable, and in text.
+struct FeatureNames {
+  Feature feature;
+  const char* id;
+  const char* text;
+};
+constexpr FeatureNames kFeatures[] = {
+    {Feature::kOperands, "operands", "operands"},
+    {Feature::kFlow, "flow", "way of adding"},
+    {Feature::kGroup, "group", "group L of k"},
+    {Feature::kFraction, "fraction_bits", "bits F kept"},
+    {Feature::kResult, "result", "group's rounding"},
+    {Feature::kClamp, "e_zero", "clamp e_zero"},
+    {Feature::kUnderflow, "underflow", "underflow's sign"},
+    {Feature::kPromotion, "promotion", "promotion"},
+    {Feature::kSplitK, "split_k", "split-K"},
+    {Feature::kOutput, "output", "output format"},
+};
+const FeatureNames& Find(Feature feature) {
+  for (const FeatureNames& names : kFeatures) {
+    if (names.feature == feature) return names;
   }
-  return "?";
+  throw std::logic_error("a feature without a name");
 }
+const char* FeatureName(Feature feature) { return Find(feature).text; }
 
 std::string FeatureValue(const GemmRecipe& r, Feature feature) {
   const sim::AccumSpec& s = r.unit;
   switch (feature) {
     case Feature::kOperands: return fmt::format("{}.{}", NamesOf(s.a).brief, NamesOf(s.b).brief);
-    case Feature::kOrder: return FlowName(s);
+    case Feature::kFlow: return FlowText(s);
     case Feature::kGroup: return fmt::format("{} of {}", s.group, s.k);
     case Feature::kFraction: return fmt::to_string(s.fraction_bits);
-    case Feature::kResult: return ResultName(s);
+    case Feature::kResult: return ResultText(s);
     case Feature::kClamp: return fmt::to_string(s.e_zero);
     case Feature::kUnderflow: return s.signed_underflow ? "kept" : "+0";
     case Feature::kPromotion:
@@ -64,13 +63,6 @@ std::string FeatureValue(const GemmRecipe& r, Feature feature) {
     case Feature::kOutput: return NamesOf(r.output).name;
   }
   return "?";
-}
-
-double Percent(int64_t part, int64_t whole) {
-  return 100.0 * static_cast<double>(part) / static_cast<double>(whole);
-}
-std::string Share(int64_t part, int64_t whole) {
-  return whole == 0 ? "-" : fmt::format("{:.1f} %", Percent(part, whole));
 }
 
 /// What the moves of single features say.
@@ -95,10 +87,14 @@ std::string Verdict(const KernelComparison& c) {
   }
   if (alone.size() == 1) return fmt::format("Explained by one feature: {}.", alone[0]);
   if (!alone.empty()) return fmt::format("Each explains it alone: {}.", fmt::join(alone, "; "));
-  if (*most == '\0') return "No feature explains it alone: they act together.";
-  return fmt::format(
-      "No feature explains every bit alone. The most: {} ({:.0f} % of the difference is left).",
-      most, 100 * least_left);
+  std::string verdict = "No feature explains every bit alone";
+  if (c.pair)
+    verdict += fmt::format("; two do together: {} and {}", FeatureName(c.pair->first),
+                           FeatureName(c.pair->second));
+  // What leaves most of the difference explains nothing.
+  if (least_left > 0.9) return verdict + ".";
+  return fmt::format("{}. The most: {} ({:.0f} % of the difference is left).", verdict, most,
+                     100 * least_left);
 }
 
 Json ComparisonJson(const KernelComparison& c) {
@@ -106,6 +102,7 @@ Json ComparisonJson(const KernelComparison& c) {
           {"different", c.different},
           {"specials", c.specials},
           {"max_ulp", NumberJson(c.max_ulp)},
+          {"ulp_format", PrecisionName(c.ulp_format)},
           {"first", c.row < 0 ? Json() : Json{c.row, c.col}},
           {"worst", c.worst_row < 0 ? Json() : Json{c.worst_row, c.worst_col}}};
 }
@@ -119,10 +116,6 @@ std::string WordText(const ComparisonReport& r, int side, int64_t row, int64_t c
   const fp8::Format f = r.kernel[side].recipe.output;
   const uint32_t word = r.words[side][static_cast<size_t>(row * r.n + col)];
   return fmt::format("{} = {}", HexCode(word, StorageBits(f)), Decimal(fp8::Decode(f, word)));
-}
-
-std::string PrecisionName(const fp8::Format& f) {
-  return f == sim::kE8M13 ? "E8M13" : NamesOf(f).name;
 }
 
 std::string SideName(const ComparisonReport& r, int side) {
@@ -150,7 +143,7 @@ void PrintReportJson(const ComparisonReport& r) {
     sides.push_back(side);
   }
   for (const sim::Attribution& f : r.result.features)
-    features.push_back({{"feature", FeatureName(f.feature)},
+    features.push_back({{"feature", Find(f.feature).id},
                         {"a", FeatureValue(r.kernel[0].recipe, f.feature)},
                         {"b", FeatureValue(r.kernel[1].recipe, f.feature)},
                         {"a_with_b", MoveJson(f.a_to_b)},
@@ -160,15 +153,19 @@ void PrintReportJson(const ComparisonReport& r) {
     row["k"] = g.k;
     growth.push_back(row);
   }
-  Json body = {
-      {"sides", sides},
-      {"k", r.k},
-      {"operands",
-       {{"a", r.a.from}, {"b", r.b.from}, {"changed_between_formats", r.a.changed + r.b.changed}}}};
+  Json body = {{"sides", sides},
+               {"k", r.k},
+               {"operands",
+                {{"a", r.a.from},
+                 {"b", r.b.from},
+                 {"changed_between_formats", r.a.changed + r.b.changed},
+                 {"saturated", r.a.saturated + r.b.saturated}}}};
   body.update(ComparisonJson(r.result));
   body["first_difference_after_products"] = r.first_k == 0 ? Json() : Json(r.first_k);
   body["features"] = features;
   body["by_k"] = growth;
+  body["pair"] =
+      !r.result.pair ? Json() : Json{Find(r.result.pair->first).id, Find(r.result.pair->second).id};
   body["verdict"] = Verdict(r.result);
   PrintJson("compare", body);
 }
@@ -180,12 +177,14 @@ void PrintReport(const ComparisonReport& r) {
                "AB"[i], SideName(r, i), r.error[i].sqnr_db, r.error[i].max_ulp,
                PrecisionName(sim::ResultFormat(r.kernel[i].recipe)));
   const int64_t changed = r.a.changed + r.b.changed;
-  fmt::print("inputs   {}\n\n",
-             Wrap(fmt::format("a: {}; b: {}; {}", r.a.from, r.b.from,
-                              changed == 0
-                                  ? "the same numbers on both sides"
-                                  : fmt::format("{} of them differ between the formats", changed)),
-                  width - 9, std::string(9, ' ')));
+  const int64_t saturated = r.a.saturated + r.b.saturated;
+  fmt::print(
+      "inputs   {}\n\n",
+      Wrap(fmt::format("a: {}; b: {}; {}{}", r.a.from, r.b.from,
+                       changed == 0 ? "the same numbers on both sides"
+                                    : fmt::format("{} of them differ between the formats", changed),
+                       saturated == 0 ? "" : fmt::format("; {} saturated", saturated)),
+           width - 9, std::string(9, ' ')));
   const KernelComparison& c = r.result;
   fmt::print("{} of {} outputs differ ({}){}\n", c.different, c.outputs,
              Share(c.different, c.outputs),
@@ -196,15 +195,15 @@ void PrintReport(const ComparisonReport& r) {
     if (r.first_k > 0)
       fmt::print("         there the two first differ after {} of {} products\n", r.first_k, r.k);
     if (c.worst_row >= 0)
-      fmt::print("  worst  [{}, {}]: A {}, B {}\n         {:.3g} ulp apart\n", c.worst_row,
+      fmt::print("  worst  [{}, {}]: A {}, B {}\n         {:.3g} ulp of {} apart\n", c.worst_row,
                  c.worst_col, WordText(r, 0, c.worst_row, c.worst_col),
-                 WordText(r, 1, c.worst_row, c.worst_col), c.max_ulp);
+                 WordText(r, 1, c.worst_row, c.worst_col), c.max_ulp, PrecisionName(c.ulp_format));
   }
   if (!r.growth.empty()) {
     Table table;
     table.AddColumn("\n  products", Table::kRight);
     table.AddColumn("differ", Table::kRight);
-    table.AddColumn("max ulp", Table::kRight);
+    table.AddColumn(fmt::format("max ulp of {}", PrecisionName(c.ulp_format)), Table::kRight);
     const auto add = [&](int64_t k, const KernelComparison& g) {
       table.AddRow(
           {fmt::to_string(k), Share(g.different, g.outputs), fmt::format("{:.3g}", g.max_ulp)});
@@ -221,6 +220,7 @@ void PrintReport(const ComparisonReport& r) {
     table.AddColumn("A with B's", Table::kRight);
     table.AddColumn("B with A's", Table::kRight);
     const auto share = [&](const std::optional<sim::Move>& move) {
+      if (c.different == 0) return std::string("-");
       return move ? fmt::format("{:.1f} / {:.0f} %", Percent(move->equal, c.different),
                                 100 * move->rms_left)
                   : std::string("no machine");

@@ -1,5 +1,4 @@
 // lostbits dot: dot products in hex, one a line.
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -30,8 +29,8 @@ int Dot(const Options& options, const GlobalOptions& global) {
   int64_t number = 0, count = 0;
   for (std::string line; std::getline(in, line);) {
     ++number;
-    line.erase(std::min(line.find('#'), line.size()));
-    if (line.find_first_not_of(" \t\r") == line.npos) continue;
+    line = WithoutComment(line);
+    if (line.empty()) continue;
     const DotLine dot =
         ParseDotLine(line, machine.spec, fmt::format("{}:{}", options.file, number));
     const uint64_t d = ComputeDot(machine.spec, dot);

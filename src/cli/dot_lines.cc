@@ -55,6 +55,12 @@ const char* DotLineShape(const sim::AccumSpec& spec) {
                          : "'a codes ; b codes ; c word ; scales of a ; scales of b'";
 }
 
+std::string WithoutComment(const std::string& line) {
+  const std::string text = line.substr(0, line.find('#'));
+  const size_t first = text.find_first_not_of(" \t\r");
+  return first == text.npos ? "" : text.substr(first, text.find_last_not_of(" \t\r") + 1 - first);
+}
+
 DotLine ParseDotLine(const std::string& line, const sim::AccumSpec& spec,
                      const std::string& where) {
   const std::vector<std::string> fields = Fields(line);
@@ -94,13 +100,13 @@ DotLine ParseDotLine(const std::string& line, const sim::AccumSpec& spec,
   return dot;
 }
 
-DotOperands TakeApart(const sim::AccumSpec& spec, const DotLine& line) {
+UnpackedLine TakeApart(const sim::AccumSpec& spec, const DotLine& line) {
   const auto unpack = [](const fp8::Format& f, const std::vector<uint64_t>& codes) {
     std::vector<fp8::Unpacked> out;
     for (uint64_t code : codes) out.push_back(fp8::Unpack(f, code));
     return out;
   };
-  DotOperands out;
+  UnpackedLine out;
   out.a = unpack(spec.a, line.a);
   out.b = unpack(spec.b, line.b);
   out.c = line.c;
@@ -120,8 +126,9 @@ DotOperands TakeApart(const sim::AccumSpec& spec, const DotLine& line) {
 }
 
 uint64_t ComputeDot(const sim::AccumSpec& spec, const DotLine& line) {
-  const DotOperands in = TakeApart(spec, line);
-  return sim::DotChain(spec, in.a.data(), in.b.data(), in.n(), in.c, in.scales());
+  const UnpackedLine unpacked = TakeApart(spec, line);
+  const sim::DotOperands in = unpacked.View();
+  return sim::DotChain(spec, in.a, in.b, in.n, in.c_word, in.scales);
 }
 
 std::string DotLineText(const sim::AccumSpec& spec, const DotLine& line) {

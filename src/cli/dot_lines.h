@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/accum.h"
+#include "sim/trace.h"
 
 namespace lostbits::cli {
 
@@ -22,21 +22,26 @@ struct DotLine {
 /// "'a codes ; b codes ; c word'", and the scales behind it, for help and errors.
 const char* DotLineShape(const sim::AccumSpec& spec);
 
+/// A line without its "#..." and the blanks around the rest: "" if it holds no dot product.
+std::string WithoutComment(const std::string& line);
+
 /// Reads one line; digits may be grouped by spaces or commas and start with 0x. `where` ("-:3")
 /// starts every error. Throws std::invalid_argument on a code that does not fit its format, on
 /// fields of the wrong length, and on scales that are missing or not wanted.
 DotLine ParseDotLine(const std::string& line, const sim::AccumSpec& spec, const std::string& where);
 
-/// A dot product taken apart, as sim::DotChain reads it. Scales are filled up with 1.0, so that
-/// every instruction has all of its own.
-struct DotOperands {
+/// A dot product taken apart. Scales are filled up with 1.0, so that every instruction has all of
+/// its own.
+struct UnpackedLine {
   std::vector<fp8::Unpacked> a, b, scale_a, scale_b;
   uint64_t c = 0;
 
-  int64_t n() const { return static_cast<int64_t>(a.size()); }
-  sim::BlockScales scales() const { return {scale_a.data(), scale_b.data()}; }
+  sim::DotOperands View() const {
+    return {
+        a.data(), b.data(), static_cast<int64_t>(a.size()), c, {scale_a.data(), scale_b.data()}};
+  }
 };
-DotOperands TakeApart(const sim::AccumSpec& spec, const DotLine& line);
+UnpackedLine TakeApart(const sim::AccumSpec& spec, const DotLine& line);
 
 /// The word of spec.acc that the machine returns: a chain of instructions, the last zero-padded.
 uint64_t ComputeDot(const sim::AccumSpec& spec, const DotLine& line);

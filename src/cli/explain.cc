@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -21,11 +20,6 @@ struct Options {
   int64_t line = 0;  ///< of a file, from 1; 0: the first that is not empty
   int promote = 0;
 };
-
-std::string WithoutComment(std::string line) {
-  line.erase(std::min(line.find('#'), line.size()));
-  return line;
-}
 
 /// The operands: a line itself, or a line of a file ("-": stdin).
 DotLine ReadLine(const std::string& source, int64_t wanted, const sim::AccumSpec& spec) {
@@ -49,10 +43,9 @@ DotLine ReadLine(const std::string& source, int64_t wanted, const sim::AccumSpec
   for (std::string line; std::getline(in, line);) {
     ++number;
     line = WithoutComment(line);
-    const bool empty = line.find_first_not_of(" \t\r") == line.npos;
-    if (wanted == number && empty)
+    if (wanted == number && line.empty())
       throw std::invalid_argument(fmt::format("{}: line {} is empty", source, wanted));
-    if (wanted == number || (wanted == 0 && !empty))
+    if (wanted == number || (wanted == 0 && !line.empty()))
       return ParseDotLine(line, spec, fmt::format("{}:{}", source, number));
   }
   if (in.bad()) throw std::invalid_argument(source + ": cannot read");
@@ -65,13 +58,12 @@ DotLine ReadLine(const std::string& source, int64_t wanted, const sim::AccumSpec
 /// What --step names, from 0.
 int64_t ChosenInstruction(const std::string& step, const sim::ChainTrace& chain) {
   if (step == "worst") return WorstInstruction(chain);
-  int64_t n = 0;
-  const auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), n);
+  const std::optional<int64_t> n = ParseWhole(step);
   const int64_t count = static_cast<int64_t>(chain.instructions.size());
-  if (error != std::errc{} || end != step.data() + step.size() || n < 1 || n > count)
+  if (!n || *n < 1 || *n > count)
     throw std::invalid_argument(
         fmt::format("--step: expected 1 to {} or 'worst', found '{}'", count, step));
-  return n - 1;
+  return *n - 1;
 }
 
 void PrintExplanation(const Explanation& e, bool sentences) {
@@ -130,9 +122,7 @@ int Explain(const Options& options, const GlobalOptions& global) {
 }  // namespace
 
 sim::InstructionTrace Explanation::Instruction(int64_t index) const {
-  const sim::DotOperands dot{operands.a.data(), operands.b.data(), operands.n(), operands.c,
-                             operands.scales()};
-  return sim::TraceInstruction(spec(), dot, index,
+  return sim::TraceInstruction(spec(), operands.View(), index,
                                chain.instructions[static_cast<size_t>(index)].word_in);
 }
 
@@ -143,9 +133,7 @@ Explanation Follow(const Machine& machine, const DotLine& codes, int promote) {
                 .promote = promote,
                 .chain = {},
                 .shown = {}};
-  const sim::DotOperands dot{e.operands.a.data(), e.operands.b.data(), e.operands.n(), e.operands.c,
-                             e.operands.scales()};
-  e.chain = sim::TraceChain(machine.spec, dot, promote);
+  e.chain = sim::TraceChain(machine.spec, e.operands.View(), promote);
   if (e.chain.instructions.size() == 1) e.shown = {0};
   return e;
 }

@@ -2,14 +2,9 @@
 #include <algorithm>
 
 #include "cli/explain.h"
+#include "registry.h"
 
 namespace lostbits::cli {
-
-std::string PrecisionName(const fp8::Format& f) {
-  if (f == sim::kE8M13) return "E8M13";
-  if (f == fp8::kFP16) return "FP16";
-  return f == fp8::kFP64 ? "FP64" : "FP32";
-}
 
 std::string Short(double x, int digits) {
   const std::string shortest = Decimal(x), cut = fmt::format("{:.{}g}", x, digits);
@@ -26,6 +21,7 @@ std::string AddendName(const Explanation& e, int64_t instruction,
   if (e.spec().flow == sim::Flow::kInterleavedLateC)
     return steps[step].kind == sim::Step::kAdd ? "c" : "acc";
   for (size_t i = 0; i < step; ++i) {
+    if (steps[i].kind == sim::Step::kSpecial) return "acc";
     for (const sim::TermTrace& t : steps[i].terms) {
       if (t.term.origin == sim::Origin::kAddend) return "acc";
     }
@@ -44,6 +40,12 @@ std::string TermName(const sim::TermTrace& t, const std::string& addend) {
     case sim::Origin::kPartial: break;
   }
   return "partial";
+}
+
+std::string TermLabel(const sim::TermTrace& t, const std::string& addend) {
+  const bool product = t.term.origin == sim::Origin::kProduct;
+  const bool block = t.term.origin == sim::Origin::kBlock;
+  return (product ? "product " : block ? "block " : "") + TermName(t, addend);
 }
 
 BitLoss CountBits(const sim::TermTrace& t) {
@@ -73,7 +75,9 @@ std::string DroppedBits(const sim::ExactNumber& x, int cut, int bottom, int room
     text += i > leading ? '.' : x.Bit(i) ? '1' : '0';
   }
   if (static_cast<int>(text.size()) <= room) return text;
-  const std::string place = fmt::format("-> 2^{}", leading);
+  int first_dropped = std::min(leading, cut - 1);
+  while (first_dropped > bottom && !x.Bit(first_dropped)) --first_dropped;
+  const std::string place = fmt::format("-> 2^{}", first_dropped);
   const int left = room - 2;
   const size_t first_one = text.find('1');
   if (left > 0 && first_one != text.npos && static_cast<int>(first_one) + 4 < left)
@@ -81,17 +85,56 @@ std::string DroppedBits(const sim::ExactNumber& x, int cut, int bottom, int room
   return place;
 }
 
+std::string KeptText(const sim::TermTrace& t, int lsb) {
+  return t.lsb == lsb ? fmt::to_string(t.kept) : fmt::format("{} x 2^{}", t.kept, t.lsb);
+}
+
+bool Floored(const sim::TermTrace& t) {
+  return t.term.negative && !t.lost.IsZero() && !t.lost.IsNegative();
+}
+
+std::vector<IgnoredBits> FindIgnoredBits(const Explanation& e) {
+  std::vector<IgnoredBits> found;
+  const auto look = [&](char operand, const fp8::Format& f, const std::vector<uint64_t>& codes) {
+    const uint64_t mask = (uint64_t{1} << f.pad) - 1;
+    for (size_t k = 0; k < codes.size(); ++k) {
+      if ((codes[k] & mask) != 0)
+        found.push_back({operand, static_cast<int64_t>(k), codes[k], codes[k] & ~mask});
+    }
+  };
+  look('a', e.spec().a, e.codes.a);
+  look('b', e.spec().b, e.codes.b);
+  return found;
+}
+
 std::string LossText(const sim::TermTrace& t) {
   const BitLoss loss = CountBits(t);
   if (loss.cut == 0) return "-";
-  if (t.fate == sim::Fate::kGone) return fmt::format("all {} bits", loss.bits);
-  const bool deeper = t.term.negative && !t.lost.IsNegative();
+  const std::string down = Floored(t) ? ", down" : "";
+  if (loss.bits == 1) return "its 1 bit" + down;
   const std::string cut = loss.cut == loss.bits ? "all" : fmt::format("{} of", loss.cut);
-  return fmt::format("{} {} bits{}", cut, loss.bits, deeper ? ", down" : "");
+  return fmt::format("{} {} bits{}", cut, loss.bits, down);
+}
+
+std::string RoundingText(const sim::AccumSpec& spec, const sim::StepTrace& step) {
+  const std::string format = PrecisionName(step.format);
+  if (!step.finite)
+    return step.cause == sim::Cause::kOverflow ? fmt::format("Beyond the range of {}.", format)
+                                               : CauseWords(step) + '.';
+  if (step.before.IsZero() || step.before.Trailing() >= step.last_kept)
+    return fmt::format("{} holds it whole.", format);
+  // Additions of whole numbers round to nearest even, whatever a group does.
+  const fp8::Rounding rounding =
+      step.kind == sim::Step::kAdd ? fp8::Rounding::kNearestEven : spec.rounding;
+  return fmt::format("{} keeps {} bits of it, {}:", format,
+                     std::max(0, step.before.Leading() - step.last_kept + 1),
+                     rounding == fp8::Rounding::kTowardZero
+                         ? "the rest is cut off"
+                         : fmt::format("rounded {}", RoundingName(rounding)));
 }
 
 std::string TailText(const sim::StepTrace& step) {
-  if (!step.finite) return "not finite";
+  if (!step.finite) return CauseWords(step);
   if (!step.lost_to_alignment.IsZero()) return "input flushed";
   if (step.lost_to_rounding.IsZero()) return "exact";
   const std::string dropped = DroppedBits(step.before, step.last_kept, step.before.Trailing(), 9);

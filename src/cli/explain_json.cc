@@ -80,22 +80,21 @@ Json Term(const Explanation& e, const sim::StepTrace& step, const sim::TermTrace
                {"negative", t.term.negative},
                {"value", NumberJson(t.exact.Value())},
                {"exact", t.exact.Hex()},
-               {"exponent", t.term.exponent},
                {"lost", Number(t.lost)}});
+  // A zero has no exponent: nothing of it is shifted.
+  if (t.fate != Fate::kZero) json["exponent"] = t.term.exponent;
   if (!step.aligned) return json;
   const BitLoss bits = CountBits(t);
-  const sim::ExactNumber kept(t.kept, step.lsb);
   const int bottom = t.term.exponent - t.term.fraction_bits;
-  json.update({{"shift", t.shift},
-               {"lsb", t.lsb},
-               {"kept", t.kept},
-               {"bits", bits.bits},
-               {"bits_cut", bits.cut}});
-  // A strip of bits: kept from 2^kept_top down to 2^lsb, dropped from 2^dropped_top downward.
-  if (!kept.IsZero()) {
-    json["kept_top"] = kept.Leading();
-    json["kept_bits"] = Digits(kept, kept.Leading(), t.lsb);
+  if (t.fate != Fate::kZero) json.update({{"shift", t.shift}, {"lsb", t.lsb}});
+  json.update({{"kept", t.kept}, {"bits", bits.bits}, {"bits_cut", bits.cut}});
+  // A strip of bits, the term's own: before the cut from 2^kept_top down to 2^lsb, behind it from
+  // 2^dropped_top downward. A floored one counts as one unit of 2^lsb more than those before it.
+  if (!t.exact.IsZero() && t.exact.Leading() >= t.lsb) {
+    json["kept_top"] = t.exact.Leading();
+    json["kept_bits"] = Digits(t.exact, t.exact.Leading(), t.lsb);
   }
+  if (Floored(t)) json["floored"] = true;
   if (bits.cut > 0) {
     const int top = std::min(t.exact.Leading(), t.lsb - 1);
     json["dropped_top"] = top;
@@ -107,13 +106,23 @@ Json Term(const Explanation& e, const sim::StepTrace& step, const sim::TermTrace
 Json StepJson(const Explanation& e, const sim::StepTrace& step) {
   Json json = {{"kind", Name(step.kind)}};
   if (step.aligned) {
-    json.update({{"e_max", step.e_max},
-                 {"set_by", step.setter < 0 ? Json("clamp") : Json(step.setter)},
-                 {"lsb", step.lsb},
-                 {"sum", step.sum}});
-    if (step.e_max <= sim::kNothing) json["e_max"] = json["lsb"] = json["set_by"] = nullptr;
+    if (step.e_max > sim::kNothing)  // something counts
+      json.update({{"e_max", step.e_max},
+                   {"set_by", step.setter < 0 ? Json("clamp") : Json(step.setter)},
+                   {"lsb", step.lsb}});
+    json["sum"] = step.sum;
   }
-  json["before_rounding"] = Number(step.before);
+  if (!step.finite) {
+    json["cause"] = CauseName(step.cause);
+    Json sources = Json::array();
+    for (const sim::SpecialInput& source : step.sources) {
+      if (source.cause == step.cause && source.k >= 0 && !json.contains("k")) json["k"] = source.k;
+      sources.push_back({{"cause", CauseName(source.cause)}});
+      if (source.k >= 0) sources.back()["k"] = source.k;
+    }
+    if (!sources.empty()) json["sources"] = sources;
+  }
+  if (step.sources.empty()) json["before_rounding"] = Number(step.before);
   if (step.rounded) {
     json["format"] = PrecisionName(step.format);
     json["result"] = Word(e, step.word);
@@ -122,7 +131,7 @@ Json StepJson(const Explanation& e, const sim::StepTrace& step) {
       json["dropped_bits"] = Digits(
           step.before, std::min(step.before.Leading(), step.last_kept - 1), step.before.Trailing());
     }
-    json["lost_to_rounding"] = Number(step.lost_to_rounding);
+    if (step.finite) json["lost_to_rounding"] = Number(step.lost_to_rounding);
   }
   json["lost_to_alignment"] = Number(step.lost_to_alignment);
   json["terms"] = Json::array();
@@ -158,6 +167,13 @@ Json ExplanationJson(const Explanation& e) {
   if (s.block != 0) {
     inputs["scale_a"] = Codes(s.scale, e.codes.scale_a);
     inputs["scale_b"] = Codes(s.scale, e.codes.scale_b);
+  }
+  for (const IgnoredBits& x : FindIgnoredBits(e)) {
+    const int bits = StorageBits(x.operand == 'a' ? s.a : s.b);
+    inputs["ignored_bits"].push_back({{"operand", std::string(1, x.operand)},
+                                      {"k", x.k},
+                                      {"code", HexCode(x.code, bits)},
+                                      {"counts_as", HexCode(x.counts_as, bits)}});
   }
   Json json = {{"k", s.k},
                {"group", s.group},

@@ -8,6 +8,7 @@
 namespace lostbits::cli {
 namespace {
 
+using sim::Cause;
 using sim::Fate;
 using sim::Flow;
 using sim::Origin;
@@ -61,12 +62,16 @@ class Writer {
   }
 
  private:
-  /// Nothing but zeros came in, and the accumulator goes on as it was.
+  /// Nothing but zeros came in, and the accumulator goes on as it was, be it Inf or NaN.
   bool Idle(size_t i) const {
     const sim::StepTrace& step = one_.steps[i];
-    if (step.kind == Step::kSpecial || !step.lost_to_alignment.IsZero() ||
-        !step.lost_to_rounding.IsZero() || !step.finite)
+    if (!step.lost_to_alignment.IsZero() || !step.lost_to_rounding.IsZero()) return false;
+    if (!step.finite && step.cause != Cause::kInfAccumulator &&
+        step.cause != Cause::kNanAccumulator)
       return false;
+    if (step.kind == Step::kSpecial)
+      return i > 0 && step.group * spec_.group >= one_.summary.count &&
+             spec_.flow != Flow::kInterleavedLateC;
     int others = 0;
     for (const sim::TermTrace& t : step.terms)
       others += t.fate != Fate::kZero && t.term.origin != Origin::kAddend;
@@ -104,7 +109,7 @@ class Writer {
       return fmt::format("the products of {} k", first % 2 == 0 ? "even" : "odd");
     if (spec_.flow == Flow::kInterleavedLateC)
       return fmt::format("the products of k % 4 = {} and {}", first % 4, first % 4 + 1);
-    return "products " + Range(first, last);
+    return (first == last ? "product " : "products ") + Range(first, last);
   }
 
   std::string Heading(size_t i) const {
@@ -128,22 +133,14 @@ class Writer {
   }
 
   void Special(size_t i) {
-    std::vector<std::string> who;
-    const sim::InstructionSummary& s = one_.summary;
-    for (int64_t k = s.first; k < s.first + s.count; ++k) {
-      const size_t at = static_cast<size_t>(k);
-      const double a = ValueOf(e_.operands.a[at]), b = ValueOf(e_.operands.b[at]);
-      if (std::isfinite(a) && std::isfinite(b)) continue;
-      who.push_back(fmt::format("k = {} is {} * {}", k, Short(a), Short(b)));
-    }
-    const double c = CodeValue(spec_.acc, s.word_in);
-    if (!std::isfinite(c)) who.push_back(fmt::format("the accumulator is {}", Short(c)));
+    const sim::StepTrace& step = one_.steps[i];
+    const int groups = spec_.k / spec_.group;
     text_ += '\n';
-    if (who.size() > 4) who.resize(4), who.push_back("...");
-    const uint64_t word = one_.steps[i].word;
-    Line(fmt::format("An Inf or a NaN decides a group before anything is added{}{}: {} = {}",
-                     who.empty() ? "" : "; ", fmt::join(who, ", "), WordText(e_, word),
-                     Short(CodeValue(spec_.acc, word))));
+    Line(fmt::format(
+        "{} decided before anything is added: {}.",
+        groups == 1 ? "The sum is" : fmt::format("Group {} of {} is", step.group + 1, groups),
+        CauseText(e_, step, AddendName(e_, index_, one_.steps, i))));
+    WordLine(step);
   }
 
   void AddOperandColumns(Table& table) const {
@@ -190,6 +187,7 @@ class Writer {
     std::string heading = Heading(i);
     heading[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(heading[0])));
     Line(heading + '.');
+    if (step.e_max <= sim::kNothing) return Line("All are zero: there is no exponent to align to.");
     Maximum(i);
     const bool operands = std::any_of(step.terms.begin(), step.terms.end(), [](const auto& t) {
       return t.term.origin == Origin::kProduct;
@@ -216,7 +214,7 @@ class Writer {
       cells.push_back(Short(t.exact.Value(), Digits()));
       cells.push_back(fmt::to_string(t.term.exponent));
       cells.push_back(fmt::format("{:+}", t.shift));
-      cells.push_back(fmt::to_string(t.kept));
+      cells.push_back(KeptText(t, step.lsb));
       cells.push_back(LossText(t));
       table.AddRow(cells);
     }
@@ -228,7 +226,6 @@ class Writer {
 
   void Maximum(size_t i) {
     const sim::StepTrace& step = one_.steps[i];
-    if (step.e_max <= sim::kNothing) return;
     std::string who = "it is the least this machine aligns to";
     if (step.setter >= 0) {
       const sim::TermTrace& t = step.terms[static_cast<size_t>(step.setter)];
@@ -255,16 +252,16 @@ class Writer {
     widen(step.before);
     for (const sim::TermTrace& t : step.terms) {
       if (t.fate == Fate::kZero) continue;
-      widen(sim::ExactNumber(t.kept, step.lsb));
+      widen(sim::ExactNumber(t.kept, t.lsb));
       name_width = std::max(name_width, Name(i, t).size());
     }
     text_ += fmt::format("\n  {:>{}}   {} to {}, then | and what is dropped\n", "", name_width,
                          Power(top), Power(step.lsb));
-    const auto row = [&](const std::string& name, bool negative, const sim::ExactNumber& kept,
-                         const sim::ExactNumber& whole, int cut, int bottom) {
+    const auto row = [&](const std::string& name, bool negative, const sim::ExactNumber& whole,
+                         int cut, int bottom) {
       // A late c may be cut above the grid's last bit: what it drops starts there.
       std::string line = fmt::format("  {:>{}} {} {}|", name, name_width, negative ? '-' : '+',
-                                     KeptBits(kept, std::max(top, cut), cut));
+                                     KeptBits(whole, std::max(top, cut), cut));
       const int room = layout_.width - static_cast<int>(line.size());
       const std::string dropped = DroppedBits(whole, cut, bottom, room);
       if (!dropped.empty()) line += layout_.colour ? kRed + dropped + kPlain : dropped;
@@ -272,30 +269,25 @@ class Writer {
     };
     for (const sim::TermTrace& t : step.terms) {
       if (t.fate == Fate::kZero) continue;
-      row(Name(i, t), t.term.negative, sim::ExactNumber(t.kept, step.lsb), t.exact, t.lsb,
-          t.term.exponent - t.term.fraction_bits);
+      row(Name(i, t), t.term.negative, t.exact, t.lsb, t.term.exponent - t.term.fraction_bits);
     }
-    row("sum", step.sum < 0, step.before, {}, step.lsb, step.lsb);
+    row("sum", step.sum < 0, step.before, step.lsb, step.lsb);
+    for (const sim::TermTrace& t : step.terms) {
+      if (Floored(t))
+        Line(
+            fmt::format("{} is negative: cut toward minus infinity, it counts as one unit ({}) "
+                        "more than its bits before |.",
+                        Name(i, t), Power(t.lsb)));
+    }
   }
 
   void Result(const sim::StepTrace& step) {
     const std::string sum = fmt::format("Sum: {} x {} = {}. ", step.sum, Power(step.lsb),
                                         Short(step.before.Value(), 12));
     if (!step.rounded) return Line(sum + "It goes on unrounded.");
-    Line(sum + RoundingText(step));
+    Line(sum + RoundingText(spec_, step));
     RoundingBits(step);
     WordLine(step);
-  }
-
-  std::string RoundingText(const sim::StepTrace& step) const {
-    const bool kept_whole = step.before.IsZero() || step.before.Trailing() >= step.last_kept;
-    const std::string format = PrecisionName(step.format);
-    if (!step.finite) return fmt::format("Beyond the range of {}.", format);
-    if (kept_whole) return fmt::format("{} holds it whole.", format);
-    const bool cuts = spec_.rounding == fp8::Rounding::kTowardZero && step.kind != Step::kAdd;
-    return fmt::format("{} keeps {} bits of it, {}:", format,
-                       std::max(0, step.before.Leading() - step.last_kept + 1),
-                       cuts ? "the rest is cut off" : "to nearest even");
   }
 
   void RoundingBits(const sim::StepTrace& step) {
@@ -327,10 +319,11 @@ class Writer {
     const bool sums = spec_.flow == Flow::kExact;
     const bool late = spec_.flow == Flow::kInterleavedLateC;
     Line(late   ? "c is added last, in one ordinary addition, to nearest even:"
-         : sums ? fmt::format("Nothing is aligned: {} exactly, rounded once to nearest even:",
+         : sums ? fmt::format("Nothing is aligned: {} exactly, rounded once, {}:",
                               spec_.group == 1
                                   ? "each product and the accumulator are added"
-                                  : "the products of a group and the accumulator are added")
+                                  : "the products of a group and the accumulator are added",
+                              RoundingName(spec_.rounding))
                 : "Nothing is aligned: every product and every sum is rounded to nearest even:");
     Table table;
     table.AddColumn("  step");
@@ -345,7 +338,8 @@ class Writer {
         continue;
       }
       const sim::StepTrace& step = one_.steps[i];
-      table.AddRow({"  " + Operation(i), Short(step.before.Value(), Digits()),
+      table.AddRow({"  " + Operation(i),
+                    step.sources.empty() ? Short(step.before.Value(), Digits()) : "",
                     WordText(e_, step.word), Short(CodeValue(spec_.acc, step.word), Digits()),
                     TailText(step)});
     }
@@ -377,7 +371,7 @@ class Writer {
         "Promotion: the unit's result is added to the FP32 sum outside it, and the "
         "unit starts again from +0: {} + {} = {}. {}",
         Short(CodeValue(fp8::kFP32, s.sum_in), 9), Short(CodeValue(fp8::kFP32, s.word), 9),
-        Short(step.before.Value(), 12), RoundingText(step)));
+        Short(step.before.Value(), 12), RoundingText(spec_, step)));
     RoundingBits(step);
     WordLine(step);
   }

@@ -10,8 +10,6 @@ namespace lostbits::cli {
 namespace {
 
 using sim::Fate;
-using sim::Origin;
-using sim::Step;
 
 std::string Values(const fp8::Format& f, const std::vector<uint64_t>& codes) {
   constexpr size_t kShown = 8;
@@ -43,22 +41,18 @@ std::vector<std::string> TermSentences(const Explanation& e, int64_t index) {
     for (const sim::TermTrace& t : step.terms) {
       if (t.lost.IsZero()) continue;
       const std::string addend = AddendName(e, index, one.steps, i);
-      const std::string name = (t.term.origin == Origin::kProduct ? "product "
-                                : t.term.origin == Origin::kBlock ? "block "
-                                                                  : "") +
-                               TermName(t, addend);
+      const std::string name = TermLabel(t, addend);
       const BitLoss bits = CountBits(t);
       std::string text;
       if (!step.aligned) {
         text = fmt::format("{} was subnormal and flushed to zero", name);
       } else {
-        const bool down = t.term.negative && !t.lost.IsNegative();
         text = t.fate == Fate::kGone
-                   ? fmt::format("{} was cut to nothing (all {} bits)", name, bits.bits)
+                   ? fmt::format("{} was cut to nothing ({})", name, LossText(t))
                    : fmt::format("{} lost {} of its {} bits", name, bits.cut, bits.bits);
         const int below = step.e_max - t.term.exponent;
         if (below > 0) text += fmt::format(": its exponent lies {} below the largest", below);
-        if (down) text += "; the cut of a negative number made it more negative";
+        if (Floored(t)) text += "; the cut of a negative number made it more negative";
       }
       losses.push_back(
           {std::fabs(t.lost.Value()), text + fmt::format(" ({})", Short(t.lost.Value()))});
@@ -70,7 +64,7 @@ std::vector<std::string> TermSentences(const Explanation& e, int64_t index) {
   std::vector<std::string> sentences;
   for (size_t i = 0; i < std::min(losses.size(), kShown); ++i) sentences.push_back(losses[i].text);
   if (losses.size() > kShown)
-    sentences.push_back(fmt::format("{} more lost less than these", losses.size() - kShown));
+    sentences.push_back(fmt::format("{} more lost at most as much", losses.size() - kShown));
   return sentences;
 }
 
@@ -93,6 +87,27 @@ std::set<size_t> Chosen(const sim::ChainTrace& chain) {
   return chosen;
 }
 
+/// "the unit ignores the low 13 bits of a tf32 register: k = 0: a 3F801FFF counts as 3F800000".
+std::string IgnoredText(const Explanation& e) {
+  constexpr size_t kShown = 4;
+  const std::vector<IgnoredBits> found = FindIgnoredBits(e);
+  if (found.empty()) return "";
+  const auto format = [&](char operand) { return operand == 'a' ? e.spec().a : e.spec().b; };
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < std::min(found.size(), kShown); ++i) {
+    const IgnoredBits& x = found[i];
+    texts.push_back(fmt::format("k = {}: {} {} counts as {}", x.k, x.operand,
+                                CodeDigits(x.code, format(x.operand)),
+                                CodeDigits(x.counts_as, format(x.operand))));
+  }
+  if (found.size() > kShown) texts.push_back(fmt::format("... ({} in all)", found.size()));
+  const fp8::Format f = format(found.front().operand);
+  return fmt::format(
+      "the unit ignores the low {} bits of a {} register: {}; values and losses below are those of "
+      "what counts",
+      f.pad, NamesOf(f).brief, fmt::join(texts, ", "));
+}
+
 /// The weight of the last place of the word that came back, in what it was rounded to.
 double UlpOf(const fp8::Format& acc, const fp8::Format& out, uint64_t word) {
   const fp8::Unpacked x = fp8::Unpack(acc, word);
@@ -109,7 +124,7 @@ std::string InputText(const Explanation& e, int width) {
   const auto line = [&](const char* what, const std::string& value) {
     text += fmt::format("  {:<9}{}\n", what, Wrap(value, width - 11, std::string(11, ' ')));
   };
-  const int64_t n = e.operands.n(), count = static_cast<int64_t>(e.chain.instructions.size());
+  const int64_t n = e.operands.View().n, count = static_cast<int64_t>(e.chain.instructions.size());
   const std::string groups =
       s.k == s.group ? "" : fmt::format(", {} groups of {}", s.k / s.group, s.group);
   const std::string promotion =
@@ -130,6 +145,8 @@ std::string InputText(const Explanation& e, int width) {
     line("scales a", scales(e.codes.scale_a));
     line("scales b", scales(e.codes.scale_b));
   }
+  const std::string ignored = IgnoredText(e);
+  if (!ignored.empty()) line("", ignored);
   return text;
 }
 
@@ -143,7 +160,7 @@ int64_t WorstInstruction(const sim::ChainTrace& chain) {
 std::string ChainText(const Explanation& e, int width) {
   const sim::ChainTrace& chain = e.chain;
   Table table;
-  table.AddColumn("  step", Table::kRight);
+  table.AddColumn("  instr", Table::kRight);
   table.AddColumn("from k", Table::kRight);
   table.AddColumn("accumulator", Table::kOptional);
   table.AddColumn("value", Table::kRight);
@@ -173,8 +190,8 @@ std::string ChainText(const Explanation& e, int width) {
     table.AddRow(row);
   }
   std::string note = fmt::format(
-      "step: one instruction; terms: nonzero {}; cut: those that lost bits; gone: those of which "
-      "nothing was left. One in full: --step N",
+      "terms: nonzero {}; cut: those that lost bits; gone: those of which nothing was left. One "
+      "instruction in full: --step N",
       e.spec().flow == sim::Flow::kBlockDot ? "blocks" : "products");
   const int64_t worst = WorstInstruction(chain);
   if (Lost(chain.instructions[static_cast<size_t>(worst)]) != 0)
@@ -192,7 +209,9 @@ std::string SummaryText(const Explanation& e, int width) {
   const std::string returned = fmt::format("{} = {}", WordText(e, chain.word), Short(value, 17));
   if (!chain.finite) {
     line("returned", returned);
-    line("", "an Inf or a NaN was among the operands or came out: nothing to account for");
+    const std::string cause = FirstCause(e);
+    line("cause", cause.empty() ? "an Inf or a NaN was among the operands" : cause);
+    line("", "nothing to account for");
     return text;
   }
   const sim::ExactNumber lost =
@@ -230,25 +249,36 @@ std::string SummaryText(const Explanation& e, int width) {
                     chain.gone == 0   ? "none was"
                     : chain.gone == 1 ? "1 was"
                                       : fmt::format("{} were", chain.gone)));
+  else if (e.spec().flow == sim::Flow::kExact || e.spec().flow == sim::Flow::kTree)
+    say("Nothing is aligned, so nothing is cut before it is added: only roundings take bits");
   else
-    say(fmt::format("No {} lost a bit", what));
-  if (chain.instructions.size() > 1) {
+    say(fmt::format("No {} lost a bit before it was added", what));
+  const bool long_chain = chain.instructions.size() > 1;
+  if (long_chain) {
     for (size_t i = 0; i < chain.instructions.size(); ++i) {
       const sim::InstructionSummary& s = chain.instructions[i];
       if (s.gone == 0) continue;
-      say(fmt::format("The first {} cut to nothing is in step {}, which starts from {}", what,
-                      i + 1, Short(CodeValue(e.spec().acc, s.word_in), 9)));
+      say(fmt::format("The first {} cut to nothing is in instruction {}, which starts from {}",
+                      what, i + 1, Short(CodeValue(e.spec().acc, s.word_in), 9)));
       break;
     }
     int64_t addends = 0;
     for (const auto& s : chain.instructions) addends += s.addends_cut > 0;
     if (addends > 0)
       say(fmt::format("The accumulator itself lost bits in {}", Count(addends, "instruction")));
+    int64_t rounding = 0;
+    for (const auto& s : chain.instructions) rounding += s.lost_to_rounding != 0;
+    if (rounding > 0)
+      say(fmt::format("Rounding sums changed the result by {} in all, over {}",
+                      Short(-chain.lost_to_rounding.Value()), Count(rounding, "instruction")));
   }
   for (int64_t index : e.shown) {
     for (const std::string& sentence : TermSentences(e, index)) say(sentence);
     const double rounding = chain.instructions[static_cast<size_t>(index)].lost_to_rounding;
-    if (rounding != 0) say(fmt::format("Rounding sums changed the result by {}", Short(-rounding)));
+    if (rounding != 0)
+      say(fmt::format("Rounding {} changed the result by {}",
+                      long_chain ? fmt::format("the sums of instruction {}", index + 1) : "sums",
+                      Short(-rounding)));
   }
   return text;
 }

@@ -33,10 +33,6 @@ void CheckMatrix(const Tensor& t, const char* what) {
                     ShapeText(t.shape)));
 }
 
-sim::CodeView View(const Tensor& t) {
-  return {t.data.data(), *t.format, t.shape[0], t.shape[1], t.shape[1]};
-}
-
 /// One number: per tensor. Otherwise a file of the block shape. Throws on any other shape.
 GemmScaling ScalingOf(const Scales& s, const char* option, int64_t rows, int64_t cols) {
   if (!s.given) return GemmScaling::kNone;

@@ -41,7 +41,7 @@ int Run(const Options& options, const GlobalOptions& global) {
     if (global.json) {
       Json json = MachineJson(machine);
       json["sources"] = SourcesOf(machine.row->evidence);
-      json["example"] = ExampleJson(machine.spec);
+      json["example"] = ExampleJson(machine);
       PrintJson("machines", {{"machines", Json::array({json})}});
     } else {
       fmt::print("{}", MachinePage(machine, OutputWidth()));

@@ -12,9 +12,6 @@ namespace lostbits::cli {
 
 using Rows = std::vector<const sim::ArchRow*>;
 
-/// "RZ E8M13", "RNE FP16": how a group's result is rounded, and to what.
-std::string ResultText(const sim::AccumSpec& spec);
-
 /// A line for each family of rows, under a line for each architecture.
 std::string TableText(const Rows& rows, int width);
 /// The whole table, instructions by operand types, as README has it.

@@ -1,103 +1,13 @@
 // One machine explained, and what sources disagree on.
-#include <algorithm>
 #include <map>
+#include <utility>
 
+#include "cli/machine_text.h"
 #include "cli/machines.h"
 #include "cli/worked_example.h"
-#include "sim/accum.h"
 
 namespace lostbits::cli {
 namespace {
-
-using sim::AccumSpec;
-using sim::Flow;
-
-std::string GroupsText(const AccumSpec& s) {
-  if (s.k == s.group) return fmt::format("one group of {} products and c an instruction", s.group);
-  return fmt::format(
-      "{} groups of {} products an instruction, in increasing k; c enters the first, each result "
-      "the next",
-      s.k / s.group, s.group);
-}
-
-std::string FlowSentence(const AccumSpec& s) {
-  switch (s.flow) {
-    case Flow::kChained: return GroupsText(s);
-    case Flow::kInterleavedLateC:
-      return fmt::format(
-          "emulated through FP16: products with k%4 in {{0,1}}, then those with k%4 in {{2,3}}, {} "
-          "each, chained from zero; c is added last, to nearest even",
-          s.group);
-    case Flow::kBlockDot:
-      return fmt::format("{}; every {} products are added exactly and enter as one term",
-                         GroupsText(s), sim::kBlockDotLength);
-    case Flow::kExact:
-      if (s.group == 1)
-        return fmt::format("a chain of {} fused multiply-adds an instruction, in increasing k",
-                           s.k);
-      return GroupsText(s) + "; all are added exactly";
-    case Flow::kTree:
-      return GroupsText(s) +
-             "; products are rounded, added in pairs and then to c, rounded each time";
-    case Flow::kLateFloor: return GroupsText(s) + "; the products are added first, c to their sum";
-    case Flow::kLateFloorPairs:
-      return GroupsText(s) +
-             "; products of even and of odd k are added each by themselves, then together, then c";
-  }
-  return "";
-}
-
-std::string AlignmentSentence(const AccumSpec& s) {
-  switch (s.flow) {
-    case Flow::kChained:
-    case Flow::kInterleavedLateC:
-      return fmt::format(
-          "products and {} cut toward zero to F = {} bits below the largest exponent in "
-          "the group, which never counts as less than {}",
-          s.flow == Flow::kChained ? "c" : "the first group's result", s.fraction_bits, s.e_zero);
-    case Flow::kBlockDot:
-      return fmt::format(
-          "the blocks' sums and c cut toward zero to F = {} bits below the largest exponent, a "
-          "block's being that of its scales alone; it never counts as less than {}",
-          s.fraction_bits, s.e_zero);
-    case Flow::kLateFloor:
-    case Flow::kLateFloorPairs:
-      return fmt::format(
-          "products cut toward zero to F = {} bits below their largest exponent; then their sum "
-          "cut to {} bits and c to {} below the larger exponent of the two, toward minus "
-          "infinity{}",
-          s.fraction_bits, s.sum_bits, s.fraction_bits,
-          s.final_bits == 0
-              ? ""
-              : fmt::format(", and the whole to {} bits below its own leading bit", s.final_bits));
-    case Flow::kExact:
-    case Flow::kTree: break;
-  }
-  return "";
-}
-
-std::string ResultSentence(const AccumSpec& s) {
-  std::string text;
-  if (s.out == sim::kE8M13) {
-    text = "exact sum cut to 13 fraction bits (E8M13), kept in an FP32 word";
-  } else if (s.flow == Flow::kTree) {
-    text = fmt::format("every product and every sum rounded {} to {}", RoundingName(s.rounding),
-                       NamesOf(s.out).name);
-  } else {
-    text =
-        fmt::format("sum rounded once, {}, to {}", RoundingName(s.rounding), NamesOf(s.out).name);
-  }
-  if (s.flush) text += "; subnormal inputs count as +0, subnormal results as zero";
-  text += s.signed_underflow ? "; a negative sum that rounds to zero gives -0" : "";
-  return text;
-}
-
-const sim::DisputeText* TextOf(const sim::DisputeSide& side) {
-  for (const sim::DisputeText& d : sim::kDisputeTexts) {
-    if (d.dispute == side.dispute) return &d;
-  }
-  return nullptr;
-}
 
 /// Lines "  label      text", the text wrapped behind the label.
 class Lines {
@@ -137,16 +47,13 @@ std::vector<Disputed> DisputesAmong(const Rows& rows) {
 }  // namespace
 
 std::string MachinePage(const Machine& machine, int width) {
-  const AccumSpec& s = machine.spec;
+  const MachineText text = TextOf(machine);
   const sim::Evidence& e = machine.row->evidence;
   Lines lines(width);
-  lines.Add("flow", FlowSentence(s));
-  if (s.block != 0)
-    lines.Add("scales", fmt::format("{} for every {} products, one of a and one of b; their "
-                                    "exponents add to the products'",
-                                    NamesOf(s.scale).name, s.block));
-  lines.Add("alignment", AlignmentSentence(s));
-  lines.Add("result", ResultSentence(s));
+  lines.Add("flow", text.flow);
+  lines.Add("scales", text.scales);
+  lines.Add("alignment", text.alignment);
+  lines.Add("result", text.result);
   if (machine.altered)
     lines.Add("altered", "for study; what follows is the evidence of " + MachineName(*machine.row) +
                              " and does not cover this");
@@ -161,7 +68,7 @@ std::string MachinePage(const Machine& machine, int width) {
     if (e.gaps & gap.gap) lines.Add(std::exchange(label, ""), gap.text);
   }
   for (const sim::DisputeSide& side : e.disputes) {
-    const sim::DisputeText* d = TextOf(side);
+    const sim::DisputeText* d = DisputeOf(side);
     if (d == nullptr) continue;
     lines.Add("disputed",
               fmt::format("{}, {}: this row is on the side of {}; other side: {}, "

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "cli/machine_text.h"
 #include "cli/machines.h"
 
 namespace lostbits::cli {
@@ -33,19 +34,6 @@ std::string Operands(const Rows& rows) {
 
 std::string EvidenceCell(const sim::Evidence& e) {
   return std::string(EvidenceName(e.level)) + (e.vectors > 0 ? fmt::format(" {}", e.vectors) : "");
-}
-
-const char* FlowCell(const AccumSpec& s) {
-  switch (s.flow) {
-    case Flow::kChained: return "chained";
-    case Flow::kInterleavedLateC: return "c last";
-    case Flow::kBlockDot: return "blocks exact";
-    case Flow::kExact: return s.group == 1 ? "fma chain" : "exact";
-    case Flow::kTree: return "tree";
-    case Flow::kLateFloor: return "c late";
-    case Flow::kLateFloorPairs: return "c late, pairs";
-  }
-  return "";
 }
 
 // README's columns. A row belongs to the first that takes both of its operands.
@@ -114,18 +102,6 @@ std::string Cell(const Rows& rows) {
 
 }  // namespace
 
-std::string ResultText(const AccumSpec& s) {
-  const std::string format = s.out == sim::kE8M13  ? "E8M13"
-                             : s.out == fp8::kFP16 ? "FP16"
-                             : s.out == fp8::kFP64 ? "FP64"
-                                                   : "FP32";
-  const std::string rounding = s.rounding == fp8::Rounding::kTowardZero ? "RZ"
-                               : s.rounding == fp8::Rounding::kNearestEven
-                                   ? "RNE"
-                                   : std::string(RoundingName(s.rounding));
-  return rounding + " " + format;
-}
-
 std::string TableText(const Rows& rows, int width) {
   Table table;
   table.AddColumn("machine");
@@ -151,7 +127,7 @@ std::string TableText(const Rows& rows, int width) {
                               *row.scale != '\0' ? "+" : "", row.scale, row.out),
                   fmt::to_string(s.group),
                   s.fraction_bits == 0 ? "-" : fmt::to_string(s.fraction_bits), ResultText(s),
-                  fmt::to_string(s.k), EvidenceCell(row.evidence), FlowCell(s),
+                  fmt::to_string(s.k), EvidenceCell(row.evidence), FlowWords(s),
                   OpenText(row.evidence, false)});
     first += family.size();
   }
@@ -159,8 +135,8 @@ std::string TableText(const Rows& rows, int width) {
       "A name is arch:instruction:in:out (hopper:wgmma:e4m3:f32), mixed operands e4m3.e5m2; f8f6f4 "
       "is any two of e4m3, e5m2, e3m2, e2m3, e2m1. L: products added at once. F: bits kept below "
       "the largest exponent (-: all). result: rounding of a group's sum (RZ cut, RNE nearest "
-      "even). "
-      "k: products of one instruction. evidence: recorded rows replayed, if hardware (inputs all "
+      "even). k: products of one instruction. evidence: recorded rows replayed, if hardware "
+      "(inputs all "
       "~N(0,1): specials rest on models). D1, S8, ...: `lostbits machines --disputes`. One row "
       "explained: `lostbits machines hopper:wgmma:e4m3:f32`.";
   return table.Text(width) + "\n" + Wrap(legend, width) + "\n";
@@ -171,9 +147,7 @@ std::string MarkdownText() {
   std::vector<std::string> order;
   std::map<std::string, std::vector<Rows>> lines;
   for (const ArchRow& row : sim::kArchTable) {
-    const std::string instruction = row.instruction;
-    const std::string name =
-        fmt::format("{} `{}`", row.arch, instruction.substr(0, instruction.find(".mx")));
+    const std::string name = fmt::format("{} `{}`", row.arch, PlainInstruction(row));
     std::vector<Rows>& cells = lines[name];
     if (cells.empty()) order.push_back(name);
     cells.resize(std::size(kColumns));

@@ -54,6 +54,10 @@ Operand EncodeOperand(LoadedOperand loaded, const fp8::Format& format,
   return operand;
 }
 
+sim::CodeView View(const Tensor& matrix) {
+  return {matrix.data.data(), *matrix.format, matrix.shape[0], matrix.shape[1], matrix.shape[1]};
+}
+
 void CheckMatrixProduct(const Machine& machine) {
   if (!sim::HasMatrixProduct(machine.spec))
     throw std::invalid_argument(fmt::format(

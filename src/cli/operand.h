@@ -9,6 +9,7 @@
 #include "cli/encode_tensor.h"
 #include "cli/output.h"
 #include "sim/error.h"
+#include "sim/gemm.h"
 #include "tensor_file.h"
 
 namespace lostbits::cli {
@@ -35,6 +36,9 @@ LoadedOperand LoadOperand(const std::string& path, const fp8::Format& format);
 Operand EncodeOperand(LoadedOperand loaded, const fp8::Format& format,
                       const std::vector<float>& divisors = {},
                       const std::function<size_t(int64_t)>& index_of = {});
+
+/// A matrix of codes as sim/gemm.h reads it; valid as long as the tensor.
+sim::CodeView View(const Tensor& matrix);
 
 /// Throws std::invalid_argument unless the machine's matrix products are modelled.
 void CheckMatrixProduct(const Machine& machine);

@@ -34,10 +34,8 @@ Json EvidenceJson(const Machine& machine) {
     if (e.gaps & gap.gap) gaps.push_back(gap.name);
   }
   for (const sim::DisputeSide& side : e.disputes) {
-    for (const sim::DisputeText& d : sim::kDisputeTexts) {
-      if (d.dispute == side.dispute)
-        disputes.push_back({{"id", d.id}, {"question", d.question}, {"other_side", side.setting}});
-    }
+    if (const sim::DisputeText* d = DisputeOf(side))
+      disputes.push_back({{"id", d->id}, {"question", d->question}, {"other_side", side.setting}});
   }
   return {{"machine", machine.name},
           {"altered", machine.altered},
@@ -74,6 +72,13 @@ std::string DecimalOf(T x) {
 
 std::string Decimal(double x) { return DecimalOf(x); }
 std::string Decimal(float x) { return DecimalOf(x); }
+
+double Percent(int64_t part, int64_t whole) {
+  return 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+}
+std::string Share(int64_t part, int64_t whole) {
+  return whole == 0 ? "-" : fmt::format("{:.1f} %", Percent(part, whole));
+}
 
 std::string HexFloat(double x) { return std::isnan(x) ? "nan" : fmt::format("{:a}", x); }
 

@@ -65,6 +65,10 @@ Json NumberJson(double x);
 /// The shortest decimal that reads back as x; "inf", "nan", "-0".
 std::string Decimal(double x);
 std::string Decimal(float x);
+/// 100 * part / whole; whole is not 0.
+double Percent(int64_t part, int64_t whole);
+/// "12.5 %"; "-" of nothing.
+std::string Share(int64_t part, int64_t whole);
 /// "0x1.8p+1"; "inf", "nan".
 std::string HexFloat(double x);
 /// The value of a code of any format, exact; NaN has no payload.

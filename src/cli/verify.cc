@@ -18,9 +18,10 @@ std::string HexList(const std::vector<uint32_t>& codes, const fp8::Format& f) {
 
 /// A shell command that computes the row again.
 std::string RepeatCommand(const sim::ArchRow& row, const sim::VectorMismatch& m) {
-  return fmt::format("echo '{} ; {} ; {}' | lostbits dot --machine {}{}", HexList(m.a, row.spec.a),
-                     HexList(m.b, row.spec.b), HexList({m.c}, row.spec.acc), MachineName(row),
-                     row.evidence.level == sim::EvidenceLevel::kAssumed ? " --allow-unverified" : "");
+  return fmt::format(
+      "echo '{} ; {} ; {}' | lostbits dot --machine {}{}", HexList(m.a, row.spec.a),
+      HexList(m.b, row.spec.b), HexList({m.c}, row.spec.acc), MachineName(row),
+      row.evidence.level == sim::EvidenceLevel::kAssumed ? " --allow-unverified" : "");
 }
 
 Json MismatchJson(const sim::ArchRow& row, const sim::VectorMismatch& m) {

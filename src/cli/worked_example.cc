@@ -8,28 +8,14 @@ namespace lostbits::cli {
 namespace {
 
 using sim::Origin;
-using sim::Step;
-
-/// `addend`: what the accumulator that enters is called.
-std::string TermLabel(const sim::TermTrace& t, const std::string& addend) {
-  switch (t.term.origin) {
-    case Origin::kProduct: return fmt::format("a{0} * b{0}", t.k);
-    case Origin::kBlock: return fmt::format("block from {}", t.k);
-    case Origin::kAddend: return addend;
-    case Origin::kProducts: return "products";
-    case Origin::kEven: return "even k";
-    case Origin::kOdd: return "odd k";
-    case Origin::kPartial: break;
-  }
-  return "partial";
-}
 
 std::string WordText(const sim::StepTrace& step) {
   return fmt::format("0x{} = {}", CodeDigits(step.word, step.format),
                      Decimal(CodeValue(step.format, step.word)));
 }
 
-/// A step in one line: "a0 * b0 + c = 225.3, rounded: 0x... = ...".
+/// A step in one line: "product 0 + c = 225.3, rounded: 0x... = ...". `addend`: what the
+/// accumulator that enters is called.
 std::string LineOf(const sim::StepTrace& step, const std::string& addend) {
   std::vector<std::string> names;
   for (const sim::TermTrace& t : step.terms) {
@@ -50,7 +36,7 @@ std::string TableOf(const sim::StepTrace& step, const std::string& addend, int w
   for (const sim::TermTrace& t : step.terms) {
     if (t.fate == sim::Fate::kZero) continue;
     table.AddRow({"  " + TermLabel(t, addend), Decimal(t.exact.Value()),
-                  fmt::to_string(t.term.exponent), fmt::to_string(t.kept),
+                  fmt::to_string(t.term.exponent), KeptText(t, step.lsb),
                   Short(t.lost.Value(), 12)});
   }
   const std::string sum =
@@ -67,10 +53,10 @@ bool OnlyZeros(const sim::StepTrace& step) {
 
 }  // namespace
 
-Json ExampleJson(const sim::AccumSpec& spec) {
+Json ExampleJson(const Machine& machine) {
+  const sim::AccumSpec& spec = machine.spec;
   const DotLine line = ExampleLine(spec);
-  const Explanation e =
-      Follow({.row = nullptr, .spec = spec, .name = "", .altered = false}, line, 0);
+  const Explanation e = Follow(machine, line, 0);
   const auto hex = [](const std::vector<uint64_t>& codes, const fp8::Format& f) {
     Json list = Json::array();
     for (uint64_t code : codes) list.push_back(CodeDigits(code, f));
@@ -84,7 +70,7 @@ Json ExampleJson(const sim::AccumSpec& spec) {
   }
   json["d"] = CodeDigits(e.chain.word, spec.acc);
   json["value"] = NumberJson(CodeValue(spec.acc, e.chain.word));
-  json["exact"] = e.chain.exact.Value();
+  json["exact"] = NumberJson(e.chain.exact.Value());
   return json;
 }
 
@@ -98,7 +84,7 @@ std::string ExampleText(const Machine& machine, int width) {
     for (size_t j = 0; j < steps.size(); ++j) {
       if (OnlyZeros(steps[j])) continue;
       const std::string addend = AddendName(e, i, steps, j);
-      const bool table = steps[j].aligned && steps[j].kind != Step::kBlockSum;
+      const bool table = steps[j].aligned && steps[j].kind != sim::Step::kBlockSum;
       text += table ? TableOf(steps[j], addend, width)
                     : "  " + Wrap(LineOf(steps[j], addend), width - 2, "    ") + "\n";
     }

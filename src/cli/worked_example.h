@@ -11,7 +11,7 @@ namespace lostbits::cli {
 
 /// {"a", "b", "c", "d", "value", "exact"}, and "scale_a", "scale_b" with block scales: ExampleLine
 /// (cli/explain.h) in hex.
-Json ExampleJson(const sim::AccumSpec& spec);
+Json ExampleJson(const Machine& machine);
 /// Its steps, what each cuts off, the result against the exact sum, and a command to repeat it.
 std::string ExampleText(const Machine& machine, int width);
 

@@ -49,8 +49,7 @@ TEST(AccumQuestions, D7SpecialValues) {
   }
 }
 
-// Sums of nothing but -0: +0 where terms are aligned; as IEEE 754-2019 6.3 has it where they are
-// added as such, except that CDNA2 takes inputs of -0 for +0.
+// Sums of nothing but -0: +0, but for an fma, which is as IEEE 754-2019 6.3 has it.
 TEST(AccumQuestions, D7SumOfMinusZeros) {
   for (const ArchRow& row : sim::kArchTable) {
     const AccumSpec& s = row.spec;
@@ -58,7 +57,7 @@ TEST(AccumQuestions, D7SumOfMinusZeros) {
     std::vector<Pair> pairs;
     for (int i = 0; i < s.k; ++i) pairs.push_back({i, fp8::SignMask(s.a), CodeFor(s.b, 1)});
     const uint64_t minus_zero = fp8::SignMask(s.acc);
-    EXPECT_WORD(s.flow == Flow::kExact ? minus_zero : 0, Ask(s, pairs, minus_zero))
+    EXPECT_WORD(s.flow == Flow::kExact && s.group == 1 ? minus_zero : 0, Ask(s, pairs, minus_zero))
         << test::Name(row);
   }
 }

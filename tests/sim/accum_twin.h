@@ -47,11 +47,10 @@ inline sim::AccumSpec DrawSpec(Random& r, const sim::ArchRow& row, std::string& 
   return With(spec, what);
 }
 
-/// Case `index` of a row: mostly one whole instruction, also shorter ones and chains of several.
-inline void CompareTwin(const sim::ArchRow& row, uint64_t seed, uint64_t index, TwinCount& count) {
-  Random r(seed, index);
-  std::string setting;
-  const sim::AccumSpec spec = DrawSpec(r, row, setting);
+/// One case of `spec`: mostly one whole instruction, also shorter ones and chains of several.
+/// `name` is how `lostbits` calls the spec.
+inline void CompareCase(Random& r, const sim::AccumSpec& spec, const std::string& name,
+                        uint64_t index, TwinCount& count) {
   const int n = r.OneIn(8) ? r.Between(1, 3 * spec.k) : spec.k;
   int scale = 0;  // what both block scales add to the exponents
   std::vector<uint64_t> scale_a, scale_b;
@@ -83,7 +82,7 @@ inline void CompareTwin(const sim::ArchRow& row, uint64_t seed, uint64_t index, 
   if (!count.first.empty()) return;
   const int digits = fp8::StorageBits(spec.acc) / 4;
   std::ostringstream text;
-  text << Name(row) << " case " << index << " (" << Name(dot.pattern) << "): accum.h "
+  text << name << " case " << index << " (" << Name(dot.pattern) << "): accum.h "
        << Hex(word, digits) << ", spec.h " << Hex(by_value, digits) << "\n  echo '"
        << DotLine(spec, dot.a, dot.b, dot.c);
   if (spec.block != 0) {
@@ -92,9 +91,16 @@ inline void CompareTwin(const sim::ArchRow& row, uint64_t seed, uint64_t index, 
       for (uint64_t code : scales) text << ' ' << Hex(code, 2);
     }
   }
-  text << "' | lostbits dot --machine " << Name(row);
-  if (!setting.empty()) text << '@' << setting;
+  text << "' | lostbits dot --machine " << name;
   count.first = text.str();
+}
+
+/// Case `index` of a row.
+inline void CompareTwin(const sim::ArchRow& row, uint64_t seed, uint64_t index, TwinCount& count) {
+  Random r(seed, index);
+  std::string setting;
+  const sim::AccumSpec spec = DrawSpec(r, row, setting);
+  CompareCase(r, spec, setting.empty() ? Name(row) : Name(row) + '@' + setting, index, count);
 }
 
 }  // namespace lostbits::test

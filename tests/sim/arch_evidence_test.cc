@@ -181,6 +181,30 @@ int SmallestProduct(const AccumSpec& s) {
   return smallest(s.a) + smallest(s.b) + (s.block == 0 ? 0 : 2 * smallest(s.scale));
 }
 
+// wmma::mma_sync gave every recorded row of the 16-bit and TF32 mma.sync (numerics section 8).
+TEST(ArchEvidence, RowsRecordedThroughWmmaSaySo) {
+  for (const ArchRow& row : sim::kArchTable) {
+    const bool through_wmma = row.evidence.level == EvidenceLevel::kHardware &&
+                              std::string_view(row.instruction) == "mma.sync" &&
+                              fp8::StorageBits(row.spec.a) > 8;
+    EXPECT_EQ((row.evidence.gaps & sim::kThroughWmma) != 0, through_wmma) << test::Name(row);
+  }
+}
+
+// The sign of an underflow is disputed where a sum can underflow, and nowhere else.
+TEST(ArchEvidence, DisputedUnderflowsShow) {
+  for (const ArchRow& row : sim::kArchTable) {
+    const AccumSpec& s = row.spec;
+    const bool nvidia = !s.signed_underflow;
+    const bool shows =
+        nvidia && SmallestProduct(s) < fp8::MinExponent(s.acc) - s.acc.mantissa_bits;
+    const bool disputed =
+        std::any_of(std::begin(row.evidence.disputes), std::end(row.evidence.disputes),
+                    [](const DisputeSide& d) { return d.dispute == Dispute::kUnderflow; });
+    EXPECT_EQ(disputed, shows) << test::Name(row);
+  }
+}
+
 // A clamp shows only if it can cut a product, so no row whose products are too large for that is
 // disputed on it.
 TEST(ArchEvidence, DisputedClampsShow) {

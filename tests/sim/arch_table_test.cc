@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sim/accum.h"
+#include "sim/arch_check.h"
 #include "sim/spec.h"
 #include "tests/support/machine.h"
 
@@ -212,6 +213,7 @@ TEST(ArchTable, GroupsFillTheInstruction) {
   for (const ArchRow& row : sim::kArchTable) {
     SCOPED_TRACE(test::Name(row));
     const AccumSpec& s = row.spec;
+    EXPECT_EQ(sim::WhyNoMachine(s), "");
     ASSERT_GT(s.group, 0);
     EXPECT_EQ(s.k % s.group, 0);
     EXPECT_LE(s.k, sim::kMaxInstructionK);
@@ -245,6 +247,7 @@ TEST(ArchTable, SumsFitTheirTypes) {
     const AccumSpec& s = row.spec;
     if (s.flow == Flow::kExact || s.flow == Flow::kTree) continue;
     SCOPED_TRACE(test::Name(row));
+    EXPECT_EQ(sim::WhyNoMachine(s), "");
     // A product is below 4; with scales that have a significand, below 16. A block of FP4 products
     // is at most 16 * 6 * 6 before that.
     double largest = s.scale.mantissa_bits > 0 ? 16 : 4;

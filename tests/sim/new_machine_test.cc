@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "sim/arch_check.h"
 #include "sim/gemm.h"
 #include "tests/sim/accum_ask.h"
 #include "tests/sim/accum_twin.h"
@@ -81,6 +82,7 @@ TEST(NewMachine, AnswersByItsRow) {
 
 TEST(NewMachine, IntegersEqualValues) {
   for (const ArchRow& row : InventedRows()) {
+    EXPECT_EQ(sim::WhyNoMachine(row.spec), "") << test::Name(row);
     test::TwinCount count;
     for (uint64_t i = 0; i < 20'000; ++i) test::CompareTwin(row, 1, i, count);
     EXPECT_EQ(count.unequal, 0) << "of " << count.cases << "; first: " << count.first;

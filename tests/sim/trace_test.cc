@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/arch_table.h"
@@ -95,7 +96,7 @@ void CheckSteps(const sim::AccumSpec& spec, const sim::DotOperands& dot,
         terms += t.exact;
         kept += t.exact - t.lost;
         if (!step.aligned) continue;
-        ASSERT_EQ(t.exact - t.lost, ExactNumber(t.kept, step.lsb));
+        ASSERT_EQ(t.exact - t.lost, ExactNumber(t.kept, t.lsb));
       }
       ASSERT_EQ(kept, step.before);
       ASSERT_EQ(terms - kept, step.lost_to_alignment);
@@ -110,9 +111,10 @@ TEST(Trace, EveryRowReturnsTheWordOfTheChainAndAccountsForEveryBit) {
   uint64_t row_number = 0;
   for (const sim::ArchRow& row : sim::kArchTable) {
     const sim::AccumSpec& spec = row.spec;
+    ++row_number;
     int64_t finite_here = 0;
     for (uint64_t index = 0; index < 100; ++index) {
-      test::Random r(++row_number, index);
+      test::Random r(row_number, index);
       const int n = r.OneIn(2) ? spec.k : r.Between(1, 3 * spec.k);
       const Case x = Generate(r, spec, n);
       const sim::DotOperands dot = x.Operands();
@@ -230,8 +232,87 @@ TEST(Trace, FloorTakesMoreFromANegativeAddendThanItHas) {
   ASSERT_EQ(one.steps.size(), 4u);  // two groups: products, then the late sum
   const sim::TermTrace& c = one.steps[1].terms[1];
   EXPECT_EQ(c.exact - c.lost, ExactNumber(-1, -24));
+  EXPECT_EQ(c.lsb, -24);  // its own grid: the products' sum keeps 8 bits more
+  EXPECT_EQ(c.kept, -1);
   EXPECT_FALSE(c.lost.IsNegative());
   EXPECT_EQ(one.summary.word, 0x3F7F'FFFFu);
+}
+
+/// What the steps that are not finite blame, in order, and the k of the first such input or -1.
+using Blame = std::pair<sim::Cause, int64_t>;
+std::vector<Blame> Blamed(const sim::AccumSpec& spec, const Case& x) {
+  std::vector<Blame> blamed;
+  for (const sim::StepTrace& step : TraceOne(spec, x).steps) {
+    EXPECT_EQ(step.finite, step.cause == sim::Cause::kNone);
+    if (step.finite) continue;
+    blamed.emplace_back(step.cause, -1);
+    for (const sim::SpecialInput& source : step.sources) {
+      if (source.cause == step.cause && blamed.back().second < 0) blamed.back().second = source.k;
+    }
+  }
+  return blamed;
+}
+
+TEST(Trace, NamesTheCauseOfEveryInfAndNan) {
+  using enum sim::Cause;
+  using Blames = std::vector<Blame>;
+  const sim::AccumSpec& ada = test::Row("ada:mma.sync:e4m3:f16").spec;  // two groups
+  EXPECT_EQ(Blamed(ada, Make(ada, {0x7E, 0x7F}, {0x7E, 0x7E}, 0)),
+            (Blames{{kNanOperand, 1}, {kNanAccumulator, -1}}));
+  EXPECT_EQ(Blamed(ada, Make(ada, {0x7E, 0x7E}, {0x7E, 0x7E}, 0)),
+            (Blames{{kOverflow, -1}, {kInfAccumulator, -1}}));
+  std::vector<uint64_t> late(17, 0);
+  late[16] = 0x7F;
+  EXPECT_EQ(Blamed(ada, Make(ada, late, std::vector<uint64_t>(17, 0x38), 0)),
+            (Blames{{kNanOperand, 16}}));
+
+  const sim::AccumSpec& hopper = test::Row("hopper:wgmma:f16:f32").spec;
+  EXPECT_EQ(Blamed(hopper, Make(hopper, {0x7C00, 0x7C00}, {0x3C00, 0}, 0)),
+            (Blames{{kInfTimesZero, 1}}));
+  EXPECT_EQ(Blamed(hopper, Make(hopper, {0x7C00}, {0x3C00}, 0xFF80'0000)),
+            (Blames{{kInfMinusInf, -1}}));
+  EXPECT_EQ(Blamed(hopper, Make(hopper, {0xFC00}, {0x3C00}, 0)), (Blames{{kInfOperand, 0}}));
+
+  // Emulated: the halves start from zero, and c comes last.
+  const sim::AccumSpec& emulated = test::Row("hopper:mma.sync:e4m3:f32").spec;
+  EXPECT_EQ(Blamed(emulated, Make(emulated, {0, 0, 0x7F}, {0, 0, 0x38}, 0)),
+            (Blames{{kNanOperand, 2}, {kNanPartial, -1}}));
+  EXPECT_EQ(Blamed(emulated, Make(emulated, {0x38}, {0x38}, 0x7F80'0000)),
+            (Blames{{kInfAccumulator, -1}}));
+
+  const sim::AccumSpec& cdna3 = test::Row("cdna3:mfma:bf16:f32").spec;  // two groups
+  EXPECT_EQ(Blamed(cdna3, Make(cdna3, {0x7F00}, {0x4480}, 0)),
+            (Blames{{kProductOverflow, 0}, {kInfAccumulator, -1}}));
+  EXPECT_EQ(Blamed(cdna3, Make(cdna3, {0x7F00, 0xFF00}, {0x4480, 0x4480}, 0)),
+            (Blames{{kInfMinusInf, -1}, {kNanAccumulator, -1}}));
+
+  // The product, its pair, the group of four, c + that; then three groups of zeros.
+  const sim::AccumSpec& cdna2 = test::Row("cdna2:mfma:f16:f32").spec;
+  const Blames tree = Blamed(cdna2, Make(cdna2, {0x7C00, 0x3C00}, {0x3C00, 0x3C00}, 0));
+  ASSERT_EQ(tree.size(), 7u);
+  EXPECT_EQ(tree[0], (Blame{kInfOperand, 0}));
+  EXPECT_EQ(tree[3], (Blame{kInfPartial, -1}));
+  EXPECT_EQ(tree[6], (Blame{kInfAccumulator, -1}));
+  EXPECT_EQ(Blamed(cdna2, Make(cdna2, {0x7C00, 0xFC00}, {0x3C00, 0x3C00}, 0))[2],
+            (Blame{kInfMinusInf, -1}));
+  // A subnormal operand counts as zero there.
+  EXPECT_EQ(Blamed(cdna2, Make(cdna2, {0x7C00}, {0x0001}, 0))[0], (Blame{kInfTimesZero, 0}));
+
+  const sim::AccumSpec& f64 = test::Row("hopper:mma.sync:f64:f64").spec;
+  EXPECT_EQ(Blamed(f64, Make(f64, {0x7FE0'0000'0000'0000}, {0x7FE0'0000'0000'0000}, 0))[0],
+            (Blame{kOverflow, -1}));
+
+  const sim::AccumSpec& nvfp4 = test::Row("blackwell:tcgen05.mxf4nvf4:e2m1+ue4m3/16:f32").spec;
+  Case scaled;
+  scaled.a = scaled.b = std::vector<uint64_t>(32, 2);
+  scaled.scale_a = {0x38, 0x7F, 0x38, 0x38};
+  scaled.scale_b = {0x38, 0x38, 0x38, 0x38};
+  scaled.TakeApart(nvfp4);
+  EXPECT_EQ(Blamed(nvfp4, scaled), (Blames{{kNanScale, 16}}));
+
+  const sim::StepTrace promotion = sim::TracePromotion(0x7F7F'FFFF, 0x7F7F'FFFF);
+  EXPECT_EQ(promotion.cause, kOverflow);
+  EXPECT_EQ(sim::TracePromotion(0x7F80'0000, 0xFF80'0000).cause, kInfMinusInf);
 }
 
 TEST(Trace, FlushedOperandsAreLost) {

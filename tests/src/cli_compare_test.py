@@ -15,6 +15,7 @@ class Compare(Cli):
         self.assertGreater(result["different"], 0)
         self.assertEqual(result["first_difference_after_products"] % 32, 0)
         group, clamp = result["features"]
+        self.assertEqual((group["feature"], clamp["feature"]), ("group", "e_zero"))
         self.assertEqual((group["a"], group["b"]), ("32 of 32", "16 of 32"))
         self.assertEqual(group["a_with_b"], {"equal": result["different"], "rms_left": 0.0})
         self.assertEqual(clamp["a_with_b"], {"equal": 0, "rms_left": 1.0})
@@ -43,11 +44,44 @@ class Compare(Cli):
         result = self.json("compare", HOPPER, HOPPER + "@F=14", *SMALL)
         self.assertTrue(result["sides"][1]["altered"])
         self.assertEqual([f["feature"] for f in result["features"]],
-                         ["bits F kept"])
+                         ["fraction_bits"])
         wider = self.json("compare", HOPPER, "hopper:wgmma:bf16:f32", *SMALL)
         self.assertEqual(wider["operands"]["changed_between_formats"], 0)
         lossy = self.json("compare", HOPPER, "hopper:wgmma:e5m2:f32", *SMALL)
         self.assertGreater(lossy["operands"]["changed_between_formats"], 0)
+
+    def test_what_a_flow_does_not_have_is_no_feature(self):
+        result = self.json("compare", "cdna1:mfma:f16:f32", "hopper:mma.sync:f16:f32", *SMALL)
+        self.assertEqual([f["feature"] for f in result["features"]],
+                         ["flow", "group", "result", "underflow"])
+        late = self.json("compare", "cdna3:mfma:f16:f32", "ampere:mma.sync:f16:f32@F=40", *SMALL)
+        features = {f["feature"]: f for f in late["features"]}
+        self.assertEqual(features["flow"]["a"], "c late (32 bits, 31)")
+        # A sum of 32 bits is not cut from 40; a feature of the flow's own comes with the flow.
+        self.assertIsNone(features["fraction_bits"]["a_with_b"])
+        self.assertIsNone(features["flow"]["b_with_a"])
+
+    def test_splits_have_no_first_difference(self):
+        result = self.json("compare", HOPPER, HOPPER, "--split-k-b", "3", *SMALL)
+        self.assertGreater(result["different"], 0)
+        self.assertIsNone(result["first_difference_after_products"])
+        text = self.good("compare", HOPPER, HOPPER, "--split-k-b", "3", *SMALL)
+        self.assertNotIn("there the two first differ", text)
+
+    def test_two_features_together(self):
+        result = self.json("compare", HOPPER, "blackwell:tcgen05:e4m3:f32", *SMALL)
+        self.assertEqual(sorted(result["pair"]), ["fraction_bits", "result"])
+        swapped = self.json("compare", "blackwell:tcgen05:e4m3:f32", HOPPER, *SMALL)
+        self.assertEqual((result["max_ulp"], result["ulp_format"]),
+                         (swapped["max_ulp"], swapped["ulp_format"]))
+        self.assertEqual(result["ulp_format"], "E8M13")
+
+    def test_files_say_their_size_and_saturation_is_told(self):
+        npy(self.path("a.npy"), [1, 2], [500.0, float("inf")])
+        npy(self.path("b.npy"), [2, 1], [1.0, 1.0])
+        result = self.json("compare", HOPPER, ADA, "--a", "a.npy", "--b", "b.npy")
+        self.assertEqual(result["operands"]["saturated"], 2)
+        self.bad("compare", HOPPER, ADA, "--a", "a.npy", "--k", "4", says=("--k", "a.npy"))
 
     def test_own_operands(self):
         npy(self.path("a.npy"), [1, 2], [15.0, 0.5])
@@ -89,6 +123,10 @@ class Compare(Cli):
                 (("FP64",), ("hopper:mma.sync:f64:f64", HOPPER)),
                 (("block scales",), ("blackwell:tcgen05.mxf4:e2m1:f32", HOPPER)),
                 (("preset", HOPPER), ("fa3.sm90.e4m3", HOPPER)),
+                (("--promote-b", "--k, --data and --seed"),
+                 ("fa3.sm90.e4m3@decode", "fa3.sm90.e4m3", "--promote-b", "4")),
+                (("--m",), ("fa3.sm90.e4m3@decode", "fa3.sm90.e4m3", "-m", "4")),
+                (("--a",), ("fa3.sm90.e4m3@decode", "fa3.sm90.e4m3", "--a", "a.npy")),
                 (("splits=0", "1 to 256"), ("fa3.sm90.e4m3@splits=0", "fa3.sm90.e4m3")),
                 (("sideways", "decode"), ("fa3.sm90.e4m3@sideways", "fa3.sm90.e4m3"))):
             with self.subTest(arguments=arguments):

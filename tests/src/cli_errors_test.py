@@ -16,8 +16,9 @@ SHARED_VECTORS = os.path.join(os.path.dirname(__file__), "../../../shared/vector
 class BadInput(Cli):
     def test_wrong_usage(self):
         for args in (["frmats"], ["--frobnicate"], ["dot"], ["encode", "1"], ["verify"], ["gemm"],
-                     ["formats", "e4m3", "e5m2"], ["attention", "q.npy"], ["machines", "--threads", "x"],
-                     ["formats", "--threads", "-1"], ["encode", "-f", "e4m3", "1", "--frobnicate"]):
+                     ["formats", "e4m3", "e5m2"], ["attention", "q.npy"],
+                     ["machines", "--threads", "x"], ["formats", "--threads", "-1"],
+                     ["encode", "-f", "e4m3", "1", "--frobnicate"]):
             self.bad(*args)
 
     def test_wrong_names_list_the_near_ones(self):
@@ -41,16 +42,19 @@ class BadInput(Cli):
 
     def test_bad_values_and_lines(self):
         for args, stdin in [(["encode", "-f", "e4m3", "one"], ""), (["encode", "-f", "e4m3"], ""),
-                            (["decode", "-f", "e4m3", "100"], ""), (["decode", "-f", "e4m3", "0xG"], ""),
+                            (["decode", "-f", "e4m3", "100"], ""),
+                            (["decode", "-f", "e4m3", "0xG"], ""),
                             (["decode", "-f", "e2m1", "10"], ""),
                             (["encode", "-f", "e3m4", "--like", "cuda", "1"], ""),
-                            (["encode", "-f", "e4m3", "--like", "cuda", "--rounding", "up", "1"], ""),
+                            (["encode", "-f", "e4m3", "--like", "cuda", "--rounding", "up", "1"],
+                             ""),
                             (["encode", "-f", "e4m3", "--random-bits", "40", "1"], "")]:
             self.bad(*args, stdin=stdin)
         for line in ("", "38 ; 38", "38 ; 38 ; 0 ; 0", "38 38 ; 38 ; 0", "; ; 0", "138 ; 38 ; 0",
                      "38 ; xy ; 0", "38 ; 38 ; 1 2", "38 ; 38 ; 100000000"):
             self.bad("dot", "-m", "hopper:wgmma:e4m3:f32", stdin=line + "\n")
-        self.bad("dot", "-m", "hopper:mma.sync:e4m3:f16", stdin="38 ; 38 ; 10000\n", says=["16-bit"])
+        self.bad("dot", "-m", "hopper:mma.sync:e4m3:f16", stdin="38 ; 38 ; 10000\n",
+                 says=["16-bit"])
         self.bad("dot", "-m", "hopper:wgmma:e4m3:f32", "nowhere.txt", says=["nowhere.txt"])
 
     def test_shapes_name_both(self):
@@ -99,7 +103,8 @@ class BadInput(Cli):
             self.bad("gemm", "x.npy", "x.npy", "--b-transposed", "-m", "hopper:wgmma:e4m3:f32",
                      "--scale-a", scale, "-o", "c.npy")
             for which in "qkv":
-                self.bad("attention", "x.npy", "x.npy", "x.npy", f"--{which}-descale", scale, "-o", "o.npy")
+                self.bad("attention", "x.npy", "x.npy", "x.npy", f"--{which}-descale", scale,
+                         "-o", "o.npy")
         for option in ("--softmax-scale", "--softcap"):
             self.bad("attention", "x.npy", "x.npy", "x.npy", option, "nan", "-o", "o.npy")
 
@@ -108,13 +113,16 @@ class BadInput(Cli):
         with open(self.path("good.npy"), "rb") as file:
             raw = file.read()
         for name, data in [("empty.npy", b""), ("short.npy", raw[:9]), ("header.npy", raw[:50]),
-                           ("cut.npy", raw[:-1]), ("long.npy", raw + b"x"), ("zip.npy", b"PK\3\4" * 9),
-                           ("empty.safetensors", b""), ("cut.safetensors", b"\x50" + b"\0" * 7 + b"{"),
-                           ("huge.safetensors", b"\xff" * 16), ("text.safetensors", b"\2" + b"\0" * 7 + b"[]")]:
+                           ("cut.npy", raw[:-1]), ("long.npy", raw + b"x"),
+                           ("zip.npy", b"PK\3\4" * 9), ("empty.safetensors", b""),
+                           ("cut.safetensors", b"\x50" + b"\0" * 7 + b"{"),
+                           ("huge.safetensors", b"\xff" * 16),
+                           ("text.safetensors", b"\2" + b"\0" * 7 + b"[]")]:
             with open(self.path(name), "wb") as file:
                 file.write(data)
             self.bad("encode", "-f", "e4m3", name, "-o", "y.npy", says=[name])
-            self.bad("gemm", "good.npy", name, "-m", "hopper:wgmma:e4m3:f32", "-o", "y.npy", says=[name])
+            self.bad("gemm", "good.npy", name, "-m", "hopper:wgmma:e4m3:f32", "-o", "y.npy",
+                     says=[name])
             self.bad("attention", "good.npy", "good.npy", name, "-o", "y.npy", says=[name])
         self.bad("encode", "-f", "e4m3", "nowhere.npy", "-o", "y.npy", says=["nowhere.npy"])
 

@@ -126,6 +126,117 @@ class Explain(Cli):
             self.assertIn(part, text)
         self.assertIn("made it more negative", text)
 
+    def test_late_step_adds_up(self):
+        line = "3C00 3400 ; 3C00 3C00 ; B6CEF6A3"
+        text = self.good("explain", "-m", "cdna3:mfma:f16:f32", line)
+        for part in ("-104 x 2^-24", ".110 0111|0111 1011 0101 0001 1\n",
+                     "c is negative: cut toward minus infinity, it counts as one unit (2^-24) more"):
+            self.assertIn(part, text)
+        result = self.json("explain", "-m", "cdna3:mfma:f16:f32", line)
+        terms = result["shown"][0]["steps"][1]["terms"]
+        for term in terms:
+            self.assertEqual(exact(term) - exact(term["lost"]),
+                             term["kept"] * Fraction(2) ** term["lsb"])
+        products, c = terms
+        self.assertEqual((c["lsb"], c["kept"], c["floored"]), (-24, -104, True))
+        self.assertNotIn("floored", products)
+        # The bits are the term's own: together they are its magnitude.
+        bits = c["kept_bits"] + c["dropped_bits"]
+        self.assertEqual(int(bits, 2) * Fraction(2) ** (c["kept_top"] - len(bits) + 1),
+                         -exact(c))
+
+    def test_points_at_the_first_dropped_bit(self):
+        text = self.good("explain", "-m", "cdna3:mfma:f32:f32",
+                         "3F800000 00800000 ; 3F800000 3F800000 ; 7E000000")
+        for part in ("..0000|-> 2^0\n", "..0000|-> 2^-126\n"):
+            self.assertIn(part, text)
+        text = self.good("explain", "-m", "hopper:mma.sync:f64:f64",
+                         "0010000000000000 ; 3FF0000000000000 ; 3FF0000000000000")
+        self.assertIn("..0000|-> 2^-1022\n", text)
+
+    def test_roundings_are_named_where_nothing_is_aligned(self):
+        text = self.good("explain", "-m", "cdna3:mfma:f32:f32", "3F800000 ; 3F800000 ; 7E000000")
+        for part in ("nothing is cut before it is added: only roundings take bits\n",
+                     "Rounding sums changed the result by -1\n"):
+            self.assertIn(part, text)
+        self.assertNotIn("No product", text)
+        ones = " ".join(["3F800000"] * 8)
+        text = self.good("explain", "-m", "cdna3:mfma:f32:f32", f"{ones} ; {ones} ; 7E000000")
+        self.assertIn("changed the result by -8 in all, over 2 instructions", text)
+
+    def test_causes_of_inf_and_nan(self):
+        nvfp4 = "blackwell:tcgen05.mxf4nvf4:e2m1+ue4m3/16:f32"
+        for machine, line, parts, causes in [
+                ("ada:mma.sync:e4m3:f16", "7F 7E ; 7E 7E ; 0",
+                 ["Group 1 of 2", "k = 0 is nan * 448.", "(1 step with nothing but zeros"],
+                 [("nan_operand", 0), ("nan_accumulator", None)]),
+                ("ada:mma.sync:e4m3:f16", "7E 7E ; 7E 7E ; 0",
+                 ["Beyond the range of FP16.", "cause     beyond the range of FP16"],
+                 [("overflow", None), ("inf_accumulator", None)]),
+                ("cdna3:mfma:bf16:f32", "7F00 FF00 ; 4480 4480 ; 0",
+                 ["2^128 or more and counts as inf", "counts as -inf; Inf - Inf is NaN"],
+                 [("inf_minus_inf", None), ("nan_accumulator", None)]),
+                (nvfp4, "2 ; 2 ; 0 ; 7F ; 38", ["a scale of k = 0 to 15 is nan"],
+                 [("nan_scale", 0)]),
+                ("cdna2:mfma:f16:f32", "7C00 3C00 ; 3C00 3C00 ; 0", ["an Inf came in"],
+                 [("inf_operand", 0)] + 3 * [("inf_partial", None)] +
+                 3 * [("inf_accumulator", None)]),
+                ("hopper:wgmma:f16:f32", "7C00 ; 0 ; 0", ["k = 0 is inf * 0"],
+                 [("inf_times_zero", 0)]),
+                ("hopper:wgmma:f16:f32", "3C00 ; 3C00 ; FF800000", ["c is -inf"],
+                 [("inf_accumulator", None)]),
+                ("hopper:mma.sync:f64:f64",
+                 "7FE0000000000000 ; 7FE0000000000000 ; 0", ["beyond the range of FP64"],
+                 [("overflow", None)] + 15 * [("inf_accumulator", None)])]:
+            text = re.sub(r"\s+", " ", self.good("explain", "-m", machine, line))
+            for part in parts:
+                self.assertIn(re.sub(r"\s+", " ", part), text)
+            self.assertLessEqual(text.count("decided before anything is added"), 1, text)
+            steps = self.json("explain", "-m", machine, line)["shown"][0]["steps"]
+            self.assertEqual([(s["cause"], s.get("k")) for s in steps if "cause" in s], causes)
+            # No exact sum beside an Inf that came in.
+            for step in steps:
+                self.assertNotEqual("sources" in step, "before_rounding" in step)
+
+        # -Inf comes back from the first instruction, NaN from the second: that one is named.
+        ones = " ".join(["38"] * 40)
+        text = self.good("explain", "-m", WGMMA, f"{ones} 7F ; {ones} 38 ; FF800000")
+        self.assertIn("cause     instruction 2: k = 40 is nan * 1\n", text)
+
+    def test_ignored_bits_of_a_register_are_named(self):
+        line = "3F801FFF 3F800000 ; 3F800000 40000001 ; 0"
+        text = re.sub(r"\s+", " ", self.good("explain", "-m", "ampere:mma.sync:tf32:f32", line))
+        self.assertIn("ignores the low 13 bits of a tf32 register: k = 0: a 3F801FFF counts as "
+                      "3F800000, k = 1: b 40000001 counts as 40000000", text)
+        inputs = self.json("explain", "-m", "ampere:mma.sync:tf32:f32", line)["inputs"]
+        self.assertEqual(inputs["ignored_bits"][0],
+                         {"operand": "a", "k": 0, "code": "0x3F801FFF",
+                          "counts_as": "0x3F800000"})
+        whole = "3F800000 ; 3F800000 ; 0"
+        self.assertNotIn("ignores", self.good("explain", "-m", "ampere:mma.sync:tf32:f32", whole))
+        self.assertNotIn("ignored_bits",
+                         self.json("explain", "-m", "ampere:mma.sync:tf32:f32", whole)["inputs"])
+
+    def test_block_scales_are_told_as_they_act(self):
+        for machine, part in [
+                ("blackwell:tcgen05.mxf8f6f4:e4m3+ue8m0/32:f32", "add to those of the products."),
+                ("blackwell:tcgen05.mxf4:e2m1+ue8m0/32:f32", "alone are the exponent of the block"),
+                ("blackwell:tcgen05.mxf4nvf4:e2m1+ue4m3/16:f32",
+                 "(ue4m3: e4m3 whose sign bit is ignored). Their exponents alone are the exponent "
+                 "of the block's sum; their significands multiply it.")]:
+            text = re.sub(r"\s+", " ", self.good("explain", machine))
+            self.assertIn(part, text)
+            self.assertNotIn("float8_e4m3fn", self.good("machines", machine))
+
+    def test_small_words(self):
+        text = self.good("explain", "-m", WGMMA, "77 ; 77 ; 00000001")
+        self.assertIn("Product k = 0, and c", text)
+        self.assertIn("its 1 bit", text)
+        # Eight products of the same size, all cut to nothing: six are named.
+        a = "7E " + " ".join(["01"] * 8)
+        text = self.good("explain", "-m", WGMMA, f"{a} ; {a} ; 0")
+        self.assertIn("2 more lost at most as much", text)
+
     def test_fits_the_terminal(self):
         for machine in FLOWS:
             for columns in (80, 120):
@@ -149,6 +260,40 @@ class Explain(Cli):
             self.assertEqual([s for s in steps if "result" in s][-1]["result"],
                              result["returned"])
             self.good("explain", machine)
+
+    def test_names_the_rounding_that_is_set(self):
+        # Each line is a little more than 1, which the result cannot hold.
+        for machine, line in ((WGMMA + "@F=25", "38 01 ; 38 01 ; 0"),
+                              ("hopper:wgmma:f16:f16", "3C00 1000 ; 3C00 1000 ; 0"),
+                              ("cdna1:mfma:f16:f32", "3C00 0001 ; 3C00 0001 ; 0")):
+            for rounding in ("up", "nearest-away"):
+                name = f"{machine}{',' if '@' in machine else '@'}rounding={rounding}"
+                for text in (self.good("explain", name), self.good("machines", name)):
+                    text = re.sub(r"\s+", " ", text)
+                    self.assertIn(f"rounded once, {rounding}, to", text, name)
+                    self.assertNotIn("nearest even", text)
+                text = self.good("explain", name, line)
+                self.assertNotIn("cut off", text)
+                self.assertNotIn("nearest even", text)
+        self.assertIn("rounded up:", self.good("explain", WGMMA + "@F=25,rounding=up",
+                                               "38 01 ; 38 01 ; 0"))
+
+    def test_zeros_have_no_exponent(self):
+        # One product: the sum of odd k is zero, and so is all of the second group.
+        machine = "cdna3:mfma:e4m3fnuz:f32"
+        one, nothing = "40 ; 40 ; 3F800000", "00 ; 00 ; 3F800000"
+        for line in (one, nothing):
+            result = self.json("explain", "-m", machine, line)
+            steps = result["shown"][0]["steps"]
+            for step in steps:
+                self.assertEqual("e_max" in step, "lsb" in step)
+                self.assertGreater(step.get("e_max", 0), -300)
+                for term in step["terms"]:
+                    for key in ("exponent", "shift", "lsb"):
+                        self.assertEqual(key in term, term["fate"] != "zero")
+            self.assertNotIn("-100", self.good("explain", "-m", machine, line))
+        self.assertNotIn("e_max", steps[0])
+        self.assertIn("no exponent to align to", self.good("explain", "-m", machine, nothing))
 
     def test_same_word_as_dot(self):
         lines = {"cdna3:mfma:e4m3fnuz:f32": "57 39 B6 01 77 ; 57 8C 04 30 F7 ; C0490FDB",
@@ -193,6 +338,8 @@ class Explain(Cli):
                          [513])
         promoted = self.json("explain", "-m", WGMMA, name, "--promote", "4", "--step", "8")
         self.assertEqual(promoted["returned"]["value"], 131072)
+        self.assertNotRegex(text, r"(?m)^ *step ")
+        self.assertIn("cut to nothing is in instruction 513", re.sub(r"\s+", " ", text))
         self.assertEqual(promoted["instructions"][7]["promotion"]["result"]["value"], 256)
         self.assertNotIn("promotion", promoted["instructions"][6])
         self.assertIn("Promotion: ", self.good("explain", "-m", WGMMA, name, "--promote", "4",

@@ -12,7 +12,8 @@ import unittest
 from cli import PROGRAM, WORKED, Cli
 
 HOPPER = "hopper:wgmma:e4m3:f32"
-EVIDENCE = ["machine", "altered", "evidence", "vectors", "gpus", "source", "gaps", "disputes", "note"]
+EVIDENCE = ["machine", "altered", "evidence", "vectors", "gpus", "source", "gaps", "disputes",
+            "note"]
 
 
 def at_terminal(columns, *args):
@@ -70,15 +71,17 @@ class Dot(Cli):
 
     def test_block_scales(self):
         # 6 * 0.5 + 1 * 0.5 - 2 * 3 = -2.5, times 2 * 0.5; the sign bit of ue4m3 is ignored.
-        for scales, word in [("40 ; 30", "C0200000"), ("40 ; 38", "C0A00000"), ("C0 ; 38", "C0A00000")]:
-            self.assertEqual(self.good("dot", "-m", "b200:nvfp4", stdin=f"7 2 C ; 1 1 5 ; 0 ; {scales}"),
-                             word + "\n", scales)
+        for scales, word in [("40 ; 30", "C0200000"), ("40 ; 38", "C0A00000"),
+                             ("C0 ; 38", "C0A00000")]:
+            line = f"7 2 C ; 1 1 5 ; 0 ; {scales}"
+            self.assertEqual(self.good("dot", "-m", "b200:nvfp4", stdin=line), word + "\n", scales)
         # 17 products of 1: a block of 16 with scale 1, a product in the next with scale 2: 18.
         line = f"{'2 ' * 17}; {'2 ' * 17}; 0 ; 38 40 ; 38 38"
         self.assertEqual(self.good("dot", "-m", "b200:nvfp4", stdin=line), "41900000\n")
         # MXFP8: 2^10 * 2^-3 * 1.5; a NaN scale.
         line = "38 ; 3C ; 0 ; 89 ; 7C\n38 ; 38 ; 0 ; FF ; 7F\n"
-        self.assertEqual(self.good("dot", "-m", "b200:mxfp8:e4m3", stdin=line), "43400000\n7FFFFFFF\n")
+        self.assertEqual(self.good("dot", "-m", "b200:mxfp8:e4m3", stdin=line),
+                         "43400000\n7FFFFFFF\n")
 
     def test_scales_missing_unwanted_or_too_few(self):
         nvfp4, two = ["dot", "-m", "b200:nvfp4"], f"{'2 ' * 17}; {'2 ' * 17}; 0 ; "
@@ -94,10 +97,11 @@ class Dot(Cli):
     def test_settings_show_the_other_side_of_a_dispute(self):
         # Numerics, D1 and S8.
         for line, machine, word, other, theirs in [
-                ("B280 3400 ; 0080 0080 ; 0", "h100:mma.sync:bf16", "00000000", "e_zero=-126", "00000001"),
+                ("B280 3400 ; 0080 0080 ; 0", "h100:mma.sync:bf16", "00000000", "e_zero=-126",
+                 "00000001"),
                 ("8080 ; 3080 ; 0", "h100:wgmma:bf16", "00000000", "underflow=signed", "80000000"),
-                ("6C00 3C00 EC00 0 ; 6C00 3C00 6C00 0 ; 0", "mi100:mfma:f16", "3F800000", "flow=tree",
-                 "00000000")]:
+                ("6C00 3C00 EC00 0 ; 6C00 3C00 6C00 0 ; 0", "mi100:mfma:f16", "3F800000",
+                 "flow=tree", "00000000")]:
             self.assertEqual(self.good("dot", "-m", machine, stdin=line), word + "\n", machine)
             run = self.run_program("dot", "-m", f"{machine}@{other}", stdin=line)
             self.assertEqual(run.stdout, theirs + "\n", machine)
@@ -108,7 +112,8 @@ class Dot(Cli):
     def test_a_shorter_shape_is_not_altered(self):
         result = self.json("dot", "-m", "sm_89:mma.sync.aligned.m16n8k16.row.col.f32.e4m3.e4m3.f32",
                            stdin=WORKED)
-        self.assertEqual((result["machine"], result["altered"]), ("ada:mma.sync:e4m3:f32@k=16", False))
+        self.assertEqual((result["machine"], result["altered"]),
+                         ("ada:mma.sync:e4m3:f32@k=16", False))
 
     def test_keys(self):
         dot = self.json("dot", "-m", HOPPER, stdin=WORKED)
@@ -133,14 +138,15 @@ class Machines(Cli):
         text = self.good("machines", "h100")
         self.assertIn("wgmma:e4m3|e5m2:f32", text)
         self.assertNotIn("blackwell\n", text)
-        self.assertEqual({row["arch"] for row in self.json("machines", "h100")["machines"]}, {"hopper"})
+        self.assertEqual({row["arch"] for row in self.json("machines", "h100")["machines"]},
+                         {"hopper"})
         # One family, some of its rows.
         self.assertIn("wgmma:e4m3|e5m2, any pair:f16", self.good("machines", "QGMMA"))
 
     def test_reads_well_in_80_and_in_120_columns(self):
         for columns in (80, 120):
-            for args in ([], ["h100"], ["--disputes"], [HOPPER], ["b200:nvfp4"], ["mi300x:mfma:f16"],
-                         ["a100:mma.sync:f64"], ["mi250x:mfma:f16"]):
+            for args in ([], ["h100"], ["--disputes"], [HOPPER], ["b200:nvfp4"],
+                         ["mi300x:mfma:f16"], ["a100:mma.sync:f64"], ["mi250x:mfma:f16"]):
                 lines = at_terminal(columns, "machines", *args)
                 self.assertGreater(len(lines), 5)
                 for line in lines:  # a command to paste stays on one line
@@ -153,8 +159,8 @@ class Machines(Cli):
             text = self.good("machines", row["machine"])
             for part in ("flow ", "result ", "evidence ", "not pinned", "Worked example"):
                 self.assertIn(part, text, row["machine"])
-            self.assertEqual("  source " in text, row["evidence"] != "assumed" or "CUT" in row["source"],
-                             row["machine"])
+            self.assertEqual("  source " in text,
+                             row["evidence"] != "assumed" or "CUT" in row["source"], row["machine"])
             for dispute in row["disputes"]:
                 self.assertIn(f"disputed   {dispute['id']}", text, row["machine"])
                 self.assertIn("@" + dispute["other_side"], " ".join(text.split()), row["machine"])
@@ -168,7 +174,8 @@ class Machines(Cli):
     def test_the_page_of_the_specs_example(self):
         text = self.good("machines", HOPPER)
         for part in ("28800", "28841 * 2^-7 = 225.3203125; rounded: 0x43615000 = 225.3125",
-                     "5000 recorded rows of H100", "recorded with c = 0 only", "SAGE: SageAttention2"):
+                     "5000 recorded rows of H100", "recorded with c = 0 only",
+                     "SAGE: SageAttention2"):
             self.assertIn(part, " ".join(text.split()))
         row = self.json("machines", HOPPER)["machines"][0]
         self.assertEqual((row["group"], row["fraction_bits"], row["result_bits"], row["e_zero"]),
@@ -180,21 +187,25 @@ class Machines(Cli):
 
     def test_disputes(self):
         text = self.good("machines", "--disputes")
-        for part in ("D1: ", "D2: ", "D4: ", "D5: ", "D6: ", "D8: ", "S8: ", "@e_zero=-126", "@flow=tree",
-                     "probe"):
+        for part in ("D1: ", "D2: ", "D4: ", "D5: ", "D6: ", "D8: ", "S8: ", "@e_zero=-126",
+                     "@flow=tree", "probe"):
             self.assertIn(part, text)
         disputes = self.json("machines", "--disputes")["disputes"]
-        self.assertEqual(list(disputes[0]), ["id", "question", "taken", "other", "probe", "other_side"])
+        self.assertEqual(list(disputes[0]),
+                         ["id", "question", "taken", "other", "probe", "other_side"])
         for dispute in disputes:
             for side in dispute["other_side"]:
                 self.good("machines", f"{side['machines'][0]}@{side['setting']}")
-        self.assertEqual([d["id"] for d in self.json("machines", "mi100", "--disputes")["disputes"]], ["D5"])
-        self.assertEqual(self.good("machines", "mi100:mfma:f32", "--disputes"), "nothing is disputed here\n")
+        mi100 = self.json("machines", "mi100", "--disputes")["disputes"]
+        self.assertEqual([d["id"] for d in mi100], ["D5"])
+        self.assertEqual(self.good("machines", "mi100:mfma:f32", "--disputes"),
+                         "nothing is disputed here\n")
 
     def test_markdown(self):
         lines = self.good("machines", "--markdown").splitlines()
         self.assertEqual(len({l.count("|") for l in lines}), 1)
-        self.assertIn("| ada `mma.sync` | fma P | | 4/24 H | 8/24 H | 8/24 H | 16/13 HP | | |", lines)
+        self.assertIn("| ada `mma.sync` | fma P | | 4/24 H | 8/24 H | 8/24 H | 16/13 HP | | |",
+                      lines)
         self.bad("machines", "--markdown", "--json")
         self.bad("machines", "--markdown", "h100")
 
@@ -202,15 +213,16 @@ class Machines(Cli):
         for name, says in [("hoper:wgmma:e4m3:f32", HOPPER), ("b300", "Blackwell Ultra"),
                            ("mi355x", "CDNA4"), ("sm_90:imma.16832.s8.s8", "integer"),
                            ("h100:mma.sync.aligned.m16n8k16.row.col.f16.e4m3.e4m3.f16", "m16n8k32"),
-                           (HOPPER + "@F=60", "F = 60"), (HOPPER + "@flow=tree", "groups of 2 or 4")]:
+                           (HOPPER + "@F=60", "F = 60"),
+                           (HOPPER + "@flow=tree", "groups of 2 or 4")]:
             self.bad("machines", name, says=[says])
 
     def test_keys(self):
         machines = self.json("machines")
         self.assertEqual(list(machines), ["schema_version", "command", "machines"])
-        keys = [*EVIDENCE, "arch", "instruction", "in", "scale", "out", "family", "a", "b", "accumulator",
-                "k", "flow", "group", "fraction_bits", "e_zero", "rounding", "result_bits", "block",
-                "signed_underflow", "flush", "sum_bits", "final_bits"]
+        keys = [*EVIDENCE, "arch", "instruction", "in", "scale", "out", "family", "a", "b",
+                "accumulator", "k", "flow", "group", "fraction_bits", "e_zero", "rounding",
+                "result_bits", "block", "signed_underflow", "flush", "sum_bits", "final_bits"]
         for row in machines["machines"]:
             self.assertEqual(list(row), keys)
         row = self.json("machines", "b200:nvfp4")["machines"][0]

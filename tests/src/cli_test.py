@@ -143,7 +143,8 @@ class Results(Cli):
         values = [((i * 7919) % 1009) / 504.5 - 1 for i in range(40 * 64)]
         for name in "qkv":
             npy(self.path(name + ".npy"), [40, 64], values[::-1] if name == "k" else values)
-        args = ["attention", "q.npy", "k.npy", "v.npy", "--causal", "--decode", "off", "--output-format", "f32"]
+        args = ["attention", "q.npy", "k.npy", "v.npy", "--causal", "--decode", "off",
+                "--output-format", "f32"]
         whole = self.json(*args, "-o", "all.npy")
         self.assertGreater(whole["error"]["sqnr_db"], 20)
         part = self.json(*args, "-o", "some.npy", "--rows", "5", "--seed", "3")
@@ -170,7 +171,8 @@ class Keys(Cli):
         self.keys(formats, "name", "bits", "exponent_bits", "mantissa_bits", "bias",
                   "ignored_low_bits", "max", "min_normal", "min_subnormal", "has_inf", "has_nan",
                   "has_negative_zero", "aliases", "all_codes", "codes")
-        self.assertEqual(list(formats["codes"][0]), ["code", "fields", "class", "value", "hexfloat"])
+        self.assertEqual(list(formats["codes"][0]),
+                         ["code", "fields", "class", "value", "hexfloat"])
         self.keys(self.json("formats"), "formats")
         self.keys(self.json("encode", "-f", "e4m3", "1"),
                   "format", "source", "rounding", "overflow", "codes", "counts")

@@ -135,6 +135,7 @@ TEST(Machines, OtherSpellingsResolveToTheSameRow) {
       {"b200:mxf4nvf4:e2m1+ue8m0/16", "blackwell:tcgen05.mxf4nvf4:e2m1+ue8m0/16:f32"},
       {"b200:mxf4nvf4:e2m1+32", "blackwell:tcgen05.mxf4nvf4:e2m1+ue8m0/32:f32"},
       {"rtx5090:mxfp4", "rtx_blackwell:mma.sync.mxf4:e2m1+ue8m0/32:f32"},
+      {"b200:nvfp4:f32", "blackwell:tcgen05.mxf4nvf4:e2m1+ue4m3/16:f32"},  // of a lone type
       {"b200:mxfp8:e4m3.e5m2", "blackwell:tcgen05.mxf8f6f4:e4m3.e5m2+ue8m0/32:f32"},
       // PTX ISA, "wgmma.mma_async", "mma", "wmma.mma", "tcgen05.mma".
       {"wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3", "hopper:wgmma:e4m3:f32"},
@@ -205,6 +206,30 @@ TEST(Machines, OtherSpellingsResolveToTheSameRow) {
       {"gfx908:__builtin_amdgcn_mfma_f32_16x16x16f16", "cdna1:mfma:f16:f32"},
       {"gfx90a:llvm.amdgcn.mfma.f64.16x16x4f64", "cdna2:mfma:f64:f64"},
       {"cdna3:f32_16x16x4_f32", "cdna3:mfma:f32:f32"},
+      // On CDNA3 "fp8" and "bf8" are the FNUZ formats.
+      {"mi300x:mfma:fp8:f32", "cdna3:mfma:e4m3fnuz:f32"},
+      {"mi300x:mfma:bf8.fp8", "cdna3:mfma:e5m2fnuz.e4m3fnuz:f32"},
+      {"mi300x:fp8", "cdna3:mfma:e4m3fnuz:f32"},
+      // CUTLASS atoms and Composable Kernel's intrinsics.
+      {"SM90_64x128x32_F32E4M3E4M3_SS_TN", "hopper:wgmma:e4m3:f32"},
+      {"SM90::GMMA::MMA_64x128x32_F16E4M3E5M2_RS_TN<GMMA::ScaleIn::One>",
+       "hopper:wgmma:e4m3.e5m2:f16"},
+      {"cute::SM90_64x64x16_F32BF16BF16_SS", "hopper:wgmma:bf16:f32"},
+      {"SM70_8x8x4_F32F16F16F32_NT", "volta:mma.sync:f16:f32"},
+      {"SM80_16x8x16_F32F16F16F32_TN", "ampere:mma.sync:f16:f32"},
+      {"h100:SM80_16x8x8_F32F16F16F32_TN", "hopper:mma.sync:f16:f32@k=8"},
+      {"SM89_16x8x32_F32E4M3E4M3F32_TN", "ada:mma.sync:e4m3:f32"},
+      {"gfx942:intrin_mfma_f32_32x32x8f16<32, 32>", "cdna3:mfma:f16:f32@k=8"},
+      {"intrin_mfma_f32_32x32x16f8bf8", "cdna3:mfma:e4m3fnuz.e5m2fnuz:f32@k=16"},
+      // With their operands.
+      {"sm_89:mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0, %1, %2, %3}, {%4};",
+       "ada:mma.sync:e4m3:f32"},
+      {"wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {%0, %1}, %64, %65, p, 1, 1;",
+       "hopper:wgmma:e4m3:f32"},
+      {"wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 acc, desc_a, desc_b, p, 1, 1",
+       "hopper:wgmma:e4m3:f32"},
+      {"gfx942:v_mfma_f32_32x32x8_f16 a[0:15], v[0:1], v[2:3], a[0:15]", "cdna3:mfma:f16:f32@k=8"},
+      {"QGMMA.64x128x32.F32.E4M3.E4M3 R24, gdesc[UR4], R24, gsb0", "hopper:wgmma:e4m3:f32"},
   };
   for (const auto& [name, machine] : kCases) {
     const std::string error = ErrorOf([&, n = name] { FindMachine(n); });
@@ -257,7 +282,9 @@ TEST(Machines, RefusesWhatNoRowStandsFor) {
       {"gfx950:v_mfma_f32_16x16x32_f16", "CDNA4"},
       {"jetson-thor", "Jetson Thor"},
       {"sm_121", "GB10"},
-      {"hopper:wgmma:e4m4:f32", "unknown format"},
+      {"hopper:wgmma:e4m4:f32", "'e4m4'; did you mean hopper:wgmma:e4m3:f32"},
+      {"hopper:wgmma:e4m3:f23", "'f23'; did you mean hopper:wgmma:e4m3:f32?"},
+      {"hopper:wgmma:e4m3:f8", "known here: f32, f16"},
       {"b200:mxf4nvf4:e2m1+ue5m3/16", "ue4m3/16"},
       {"hopper:wgmma:e4m3:f32:f32", "unknown machine"},
       {"hopper:mma.sync.aligned.m16n8k32.row.col.f32.f16.f16.f32",
@@ -265,9 +292,38 @@ TEST(Machines, RefusesWhatNoRowStandsFor) {
       {"hopper:mma.sync.aligned.m16n8k16.row.col.f16.e4m3.e4m3.f16", "not for m16n8k16"},
       {"a100:mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32", "not for m8n8k4"},
       {"sm_75:mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "not for m16n8k16"},
-      {"wgmma.mma_async.sync.aligned.m64n12k32.f32.e4m3.e4m3", "not for m64n12k32"},
+      {"wgmma.mma_async.sync.aligned.m64n12k32.f32.e4m3.e4m3",
+       "known for m64nNk32 with N a multiple of 8 up to 256, not for m64n12k32"},
       {"gfx942:v_mfma_f32_16x16x8_f16", "not for m16n16k8"},
-      {"wgmma.mma_async.sync.aligned.m64n8k32.f32.e4m3.e4n3", "did you mean e4m3"},
+      {"wgmma.mma_async.sync.aligned.m64n8k32.f32.e4m3.E4N3",
+       "unknown part 'E4N3'; did you mean e4m3"},
+      // Mended part by part.
+      {"H100-SXM5:wgmma:e4m3:f32", "did you mean h100:wgmma:e4m3:f32?"},
+      {"NVIDIA H100 80GB HBM3", "did you mean h100?"},
+      {"4090", "did you mean rtx4090?"},
+      {"HGMA.64x128x16.F32", "'HGMA.64x128x16.F32'; did you mean hgmma.64x128x16.F32"},
+      {"wgma.mma_async.sync.aligned.m64n8k32.f32.e4m3.e4m3", "did you mean wgmma.mma_async.sync"},
+      {"hoper:wgma:e4m3:f32", "unknown part 'hoper'; did you mean hopper?"},
+      {"nosuch", "`lostbits machines` lists them"},
+      // Who has it instead.
+      {"mi300x:mfma:e4m3:f32", "did you mean cdna3:mfma:e4m3fnuz:f32"},
+      {"hopper:tcgen05:e4m3:f32",
+       "tcgen05:e4m3:f32 is of blackwell, not of hopper; did you mean blackwell:tcgen05:e4m3:f32, "
+       "hopper:mma.sync:e4m3:f32, hopper:wgmma:e4m3:f32?"},
+      {"sm_80:mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",
+       "mma.sync:e4m3:f32 is of ada, hopper, blackwell, rtx_blackwell, not of ampere"},
+      {"h100:fp32", "operand type f32 is of cdna1, cdna2, cdna3, not of hopper"},
+      {"b200:nvfp4:f16", "did you mean blackwell:tcgen05.mxf4nvf4:e2m1+ue4m3/16:f32?"},
+      // SASS is read to its end.
+      {"HMMA.16817.F32", "unknown part '16817'; did you mean 16816"},
+      {"HMMA.1688.F32.BF16.XX", "unknown part 'XX'"},
+      {"HMMA.16816.F33", "unknown part 'F33'; did you mean f32"},
+      // CUTLASS atoms without types, or with others.
+      {"SM120_16x8x64_TN_VS", "the name has no operand types"},
+      {"SM100_MMA_F8F6F4_SS", "the name has no operand types"},
+      {"SM80_16x8x32_S32S8S8S32_TN", "integer"},
+      {"SM90::GMMA::SPARSE::GMMA_64x8x64_F32E4M3E4M3_SS_TN", "sparse"},
+      {"SM90_64x65x16_F32BF16BF16_SS", "not for m64n65k16"},
       {"mma.sync.aligned.m16n8k64.row.col.kind::mxf4nvf5.f32.e2m1.e2m1.f32", "kind::mxf4nvf4"},
       {"v100:mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f16", "c in f16 and d in f32"},
       {"v100:wmma.mma.sync.aligned.row.col.m16n16k16.f32.f16", "c in f16 and d in f32"},
@@ -300,6 +356,17 @@ TEST(Machines, PartialNamesListEveryRow) {
   EXPECT_EQ(FindMachines("nvfp4").size(), 2u);
   EXPECT_EQ(FindMachines("UTCQMMA").size(), 75u);
   EXPECT_EQ(FindMachines("hopper:wgmma:e4m3:f32@F=12").size(), 1u);
+  // Of operand types only, and of the result's.
+  EXPECT_EQ(FindMachines("h100:e4m3").size(), 4u);
+  EXPECT_EQ(FindMachines("hopper:e4m3:f32").size(), 2u);
+  EXPECT_EQ(FindMachines("a100:fp16").size(), 2u);
+  EXPECT_EQ(FindMachines("fp64").size(), 7u);
+  EXPECT_EQ(FindMachines("b200:mxf8").size(), 4u);
+  EXPECT_EQ(FindMachines("hopper:wgmma:f32").size(), 7u);
+  // As `lostbits machines` prints them.
+  EXPECT_EQ(FindMachines("hopper:mma.sync:e4m3|e5m2:f16").size(), 2u);
+  EXPECT_EQ(FindMachines("ada:mma.sync:e4m3.e5m2|e5m2.e4m3:f32").size(), 2u);
+  EXPECT_EQ(FindMachines("hopper:wgmma:e4m3|e5m2, any pair:f16").size(), 4u);
 }
 
 TEST(Settings, AreAppliedAndPrintedInOneOrder) {

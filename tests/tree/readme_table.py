@@ -28,7 +28,8 @@ def main():
     if shown == printed:
         print(f"README shows the machine table: {len(printed.splitlines()) - 2} instructions")
         return 0
-    for number, (ours, theirs) in enumerate(zip(shown.splitlines() + [""] * 99, printed.splitlines())):
+    ours_padded = shown.splitlines() + [""] * 99
+    for number, (ours, theirs) in enumerate(zip(ours_padded, printed.splitlines())):
         if ours != theirs:
             print(f"README's machine table, line {number + 1}:\n{ours}\nprinted:\n{theirs}")
             break
