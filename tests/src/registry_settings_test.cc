@@ -3,7 +3,6 @@
 
 #include <stdexcept>
 #include <string>
-#include <tuple>
 
 #include "registry.h"
 
