@@ -65,8 +65,9 @@ FP8_HD constexpr int64_t Align(const Term& t, int e_max, int fraction_bits) {
   return t.negative ? -static_cast<int64_t>(cut) : static_cast<int64_t>(cut);
 }
 
-/// value * 2^shift, cut toward minus infinity; the result fits.
+/// value * 2^shift, cut toward minus infinity; the result fits. A zero may come with any shift.
 FP8_HD constexpr int64_t ShiftDown(int64_t value, int shift) {
+  if (value == 0) return 0;
   if (shift >= 0) return static_cast<int64_t>(static_cast<uint64_t>(value) << shift);
   return value >> fp8::Min(-shift, 63);
 }
