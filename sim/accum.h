@@ -100,8 +100,7 @@ FP8_HD constexpr Term BlockDot(const AccumSpec& spec, const Unpacked* a, const U
                      .count = n,
                      .lsb = -low,
                      .sum = sum});
-  const uint64_t magnitude = sum < 0 ? -static_cast<uint64_t>(sum) : static_cast<uint64_t>(sum);
-  return {0, low, sum < 0, magnitude, counts, Origin::kBlock, first};
+  return {0, low, sum < 0, Magnitude(sum), counts, Origin::kBlock, first};
 }
 
 /// One fused group: a[i] * b[i] for i < n, plus c. n <= spec.group; missing products count as zero.

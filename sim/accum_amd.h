@@ -11,47 +11,6 @@
 
 namespace lostbits::sim {
 
-/// x + y as one ordinary IEEE addition in `acc` (FP32 or FP16), to nearest even (FADD, HADD2),
-/// except that the NaN is the canonical one. Subnormals are kept.
-FP8_HD constexpr uint64_t AddNearestEven(fp8::Format acc, uint64_t x_word, uint64_t y_word) {
-  Unpacked x = fp8::Unpack(acc, x_word), y = fp8::Unpack(acc, y_word);
-  SpecialScan specials;
-  specials.AddAddend(x);
-  specials.AddAddend(y);
-  if (specials.Any()) return specials.Word(acc);
-  if (x.significand == 0 && y.significand == 0) return x_word & y_word;  // -0 only from -0 + -0
-  if (x.significand == 0) return y_word;
-  if (y.significand == 0) return x_word;
-  if (x.exponent < y.exponent) {
-    const Unpacked swap = x;
-    x = y;
-    y = swap;
-  }
-  // 30 bits below x's last one and a sticky bit decide every rounding: if y reaches deeper than
-  // that, the sum cancels at most one leading bit of x.
-  constexpr int kGuard = 30;
-  const int64_t big = static_cast<int64_t>(x.significand << kGuard);
-  const int64_t small =
-      static_cast<int64_t>(fp8::RoundShift(y.significand << kGuard, x.exponent - y.exponent,
-                                           fp8::Rounding::kToOdd, y.negative)
-                               .value);
-  const int64_t sum = (x.negative ? -big : big) + (y.negative ? -small : small);
-  AccumSpec ieee{};
-  ieee.out = acc;
-  ieee.rounding = fp8::Rounding::kNearestEven;
-  ieee.signed_underflow = true;
-  return RoundOut(ieee, sum, x.exponent - x.fraction_bits - kGuard);
-}
-
-/// Inf and NaN among c and the n products.
-FP8_HD constexpr SpecialScan ScanSpecials(const Unpacked* a, const Unpacked* b, int n,
-                                          const Unpacked& c) {
-  SpecialScan specials;
-  specials.AddAddend(c);
-  for (int i = 0; i < n; ++i) specials.AddProduct(a[i], b[i]);
-  return specials;
-}
-
 /// Flow::kExact. A zero sum is +0; but an fma (group 1) of -0 and -0 gives -0 (IEEE 754-2019 6.3).
 template <class Watch>
 FP8_HD constexpr uint64_t ExactGroup(const AccumSpec& spec, const Unpacked* a, const Unpacked* b,
@@ -178,10 +137,8 @@ FP8_HD constexpr GridSum SumProducts(const AccumSpec& spec, const Term* terms, i
 
 /// A GridSum as an addend of a later step.
 FP8_HD constexpr Term AsTerm(const AccumSpec& spec, const GridSum& x, Origin origin) {
-  const bool negative = x.sum < 0;
-  const uint64_t magnitude =
-      negative ? -static_cast<uint64_t>(x.sum) : static_cast<uint64_t>(x.sum);
-  return {x.exponent, spec.fraction_bits, negative, magnitude, x.exponent != kNothing, origin};
+  return {x.exponent,       spec.fraction_bits,     x.sum < 0,
+          Magnitude(x.sum), x.exponent != kNothing, origin};
 }
 
 /// Flow::kLateFloor and kLateFloorPairs: the products on a grid of their own (two, for even and odd
@@ -243,8 +200,7 @@ FP8_HD constexpr uint64_t LateFloorGroup(const AccumSpec& spec, const Unpacked* 
   const int64_t sum = kept[0] + kept[1];
 
   // final_bits below the sum's own leading bit, or below the smallest normal number's.
-  const uint64_t magnitude = sum < 0 ? -static_cast<uint64_t>(sum) : static_cast<uint64_t>(sum);
-  const int leading = fp8::Max(lsb + fp8::BitWidth(magnitude) - 1, fp8::MinExponent(spec.acc));
+  const int leading = fp8::Max(lsb + fp8::BitWidth(Magnitude(sum)) - 1, fp8::MinExponent(spec.acc));
   const int drop = spec.final_bits == 0 ? 0 : fp8::Max(0, leading - spec.final_bits - lsb);
   const uint64_t word = RoundOut(spec, ShiftDown(sum, -drop), lsb + drop);
   if constexpr (Watch::kOn) {

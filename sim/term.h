@@ -72,12 +72,17 @@ FP8_HD constexpr int64_t ShiftDown(int64_t value, int shift) {
   return value >> fp8::Min(-shift, 63);
 }
 
+/// |value|, the most negative one too.
+FP8_HD constexpr uint64_t Magnitude(int64_t value) {
+  const uint64_t bits = static_cast<uint64_t>(value);
+  return value < 0 ? -bits : bits;
+}
+
 /// sum * 2^lsb rounded once to spec.out. Beyond the range: Inf, also under truncation. A sum of
 /// exactly zero is +0.
 FP8_HD constexpr uint64_t RoundOut(const AccumSpec& spec, int64_t sum, int lsb) {
   if (sum == 0) return 0;
-  const Unpacked exact{Class::kFinite, sum < 0, lsb, 0,
-                       sum < 0 ? -static_cast<uint64_t>(sum) : static_cast<uint64_t>(sum)};
+  const Unpacked exact{Class::kFinite, sum < 0, lsb, 0, Magnitude(sum)};
   const fp8::EncodePolicy policy{.rounding = spec.rounding, .overflow = fp8::Overflow::kToSpecial};
   const uint64_t word = fp8::Pack(spec.out, exact, policy).code;
   return word == fp8::SignMask(spec.out) && !spec.signed_underflow ? 0 : word;
@@ -109,6 +114,47 @@ struct SpecialScan {
     return nan || (plus_inf && minus_inf) ? CanonicalNan(acc) : Infinity(acc, minus_inf);
   }
 };
+
+/// Inf and NaN among c and the n products.
+FP8_HD constexpr SpecialScan ScanSpecials(const Unpacked* a, const Unpacked* b, int n,
+                                          const Unpacked& c) {
+  SpecialScan specials;
+  specials.AddAddend(c);
+  for (int i = 0; i < n; ++i) specials.AddProduct(a[i], b[i]);
+  return specials;
+}
+
+/// x + y as one ordinary IEEE addition in `acc` (FP32 or FP16), to nearest even (FADD, HADD2),
+/// except that the NaN is the canonical one. Subnormals are kept.
+FP8_HD constexpr uint64_t AddNearestEven(fp8::Format acc, uint64_t x_word, uint64_t y_word) {
+  Unpacked x = fp8::Unpack(acc, x_word), y = fp8::Unpack(acc, y_word);
+  SpecialScan specials;
+  specials.AddAddend(x);
+  specials.AddAddend(y);
+  if (specials.Any()) return specials.Word(acc);
+  if (x.significand == 0 && y.significand == 0) return x_word & y_word;  // -0 only from -0 + -0
+  if (x.significand == 0) return y_word;
+  if (y.significand == 0) return x_word;
+  if (x.exponent < y.exponent) {
+    const Unpacked swap = x;
+    x = y;
+    y = swap;
+  }
+  // 30 bits below x's last one and a sticky bit decide every rounding: if y reaches deeper than
+  // that, the sum cancels at most one leading bit of x.
+  constexpr int kGuard = 30;
+  const int64_t big = static_cast<int64_t>(x.significand << kGuard);
+  const int64_t small =
+      static_cast<int64_t>(fp8::RoundShift(y.significand << kGuard, x.exponent - y.exponent,
+                                           fp8::Rounding::kToOdd, y.negative)
+                               .value);
+  const int64_t sum = (x.negative ? -big : big) + (y.negative ? -small : small);
+  AccumSpec ieee{};
+  ieee.out = acc;
+  ieee.rounding = fp8::Rounding::kNearestEven;
+  ieee.signed_underflow = true;
+  return RoundOut(ieee, sum, x.exponent - x.fraction_bits - kGuard);
+}
 
 /// One step of a group, as a watcher is told of it. What it points to lives as long as the call.
 struct Step {

@@ -44,14 +44,6 @@ constexpr NotCovered kNotCovered[] = {
     {"RDNA", "rdna3 rdna4 gfx1100 gfx1101 gfx1200 gfx1201"},
 };
 
-std::string WithoutPunctuation(std::string_view text) {
-  std::string kept;
-  for (char c : text) {
-    if (c != '_' && c != '-' && c != ' ') kept += c;
-  }
-  return kept;
-}
-
 bool Names(const char* aliases, std::string_view wanted) {
   for (const std::string& alias : Split(aliases, " ")) {
     if (wanted == WithoutPunctuation(alias)) return true;
@@ -61,8 +53,16 @@ bool Names(const char* aliases, std::string_view wanted) {
 
 }  // namespace
 
+std::string WithoutPunctuation(std::string_view text) {
+  std::string kept;
+  for (char c : LowerCase(text)) {
+    if (c != '_' && c != '-' && c != ' ') kept += c;
+  }
+  return kept;
+}
+
 std::optional<std::string> FindArch(std::string_view token) {
-  std::string wanted = WithoutPunctuation(LowerCase(token));
+  std::string wanted = WithoutPunctuation(token);
   for (std::string_view prefix : {"nvidia", "geforce", "amd", "instinct", "compute"}) {
     if (!wanted.starts_with(prefix)) continue;
     wanted.erase(0, prefix.size());

@@ -15,22 +15,14 @@ void AddOnce(std::vector<std::string>& names, const std::string& name) {
   if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
 }
 
-std::string Simplified(std::string_view text) {
-  std::string kept;
-  for (char c : LowerCase(text)) {
-    if (c != '_' && c != '-' && c != ' ') kept += c;
-  }
-  return kept;
-}
-
 /// Of the known words the likely ones, best first: those that hold the part ("4090"), those a few
 /// letters away, those it begins with or has as a word ("NVIDIA H100 80GB HBM3").
 std::vector<std::string> Near(std::string_view part, const std::vector<std::string>& known) {
-  const std::string wanted = Simplified(part);
+  const std::string wanted = WithoutPunctuation(part);
   const std::vector<std::string> pieces = Split(LowerCase(part), " -_");
   std::vector<std::string> longer, shorter;
   for (const std::string& k : known) {
-    const std::string word = Simplified(k);
+    const std::string word = WithoutPunctuation(k);
     if (wanted.size() >= 3 && word.find(wanted) != word.npos) AddOnce(longer, k);
     const bool a_piece = std::find(pieces.begin(), pieces.end(), word) != pieces.end();
     if (a_piece || (word.size() >= 3 && wanted.starts_with(word))) AddOnce(shorter, k);

@@ -43,6 +43,8 @@ bool Among(std::string_view word, const char* list);
 
 // registry_archs.cc
 
+/// Lower case, without "_", "-" and blanks: "RTX PRO 6000" and "rtx-pro-6000" are one name.
+std::string WithoutPunctuation(std::string_view text);
 /// The architecture that a token names; nullopt if it names none. Throws for one that no source
 /// covers.
 std::optional<std::string> FindArch(std::string_view token);

@@ -109,9 +109,8 @@ std::string ResultSentences(const AccumSpec& s) {
   std::string text;
   if (s.out == sim::kE8M13) {
     text = fmt::format(
-        "The sum of a group is rounded once, {}, to 13 fraction bits (E8M13, \"FP22\"): the FP32 "
-        "word that "
-        "comes back has its low 10 bits at zero.",
+        "The sum of a group is rounded once, {}, to 13 fraction bits (E8M13, \"FP22\"): the "
+        "FP32 word that comes back has its low 10 bits at zero.",
         rounding);
   } else if (s.flow == Flow::kTree) {
     text = fmt::format("Every product and every sum is rounded, {}, to {}.", rounding,

@@ -3,11 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <stdexcept>
 #include <string>
 #include <tuple>
 
 #include "registry.h"
+#include "tests/src/error_of.h"
 
 namespace lostbits::cli {
 namespace {
@@ -18,12 +18,7 @@ uint64_t Dot(const char* machine, const char* line) {
 }
 
 std::string ErrorOf(const char* machine, const char* line) {
-  try {
-    Dot(machine, line);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(no error)";
+  return test::ErrorOf([&] { Dot(machine, line); });
 }
 
 TEST(DotLines, WordsOfEveryWidth) {

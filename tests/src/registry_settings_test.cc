@@ -1,22 +1,15 @@
 // "@setting=value" behind a machine's name: what it changes, how it is printed, what it refuses.
 #include <gtest/gtest.h>
 
-#include <stdexcept>
 #include <string>
 
 #include "registry.h"
+#include "tests/src/error_of.h"
 
 namespace lostbits {
 namespace {
 
-std::string ErrorOf(const auto& action) {
-  try {
-    action();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
+using test::ErrorOf;
 
 TEST(Settings, AreAppliedAndPrintedInOneOrder) {
   const Machine m = FindMachine("h100:wgmma:e4m3:f32@underflow=signed,E_zero=-126,f=25,out=acc");

@@ -5,21 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <tuple>
+
+#include "tests/src/error_of.h"
 
 namespace lostbits {
 namespace {
 
-std::string ErrorOf(const auto& action) {
-  try {
-    action();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
+using test::ErrorOf;
 
 TEST(Formats, EveryFormatHasOneRowInTableOrder) {
   ASSERT_EQ(AllFormatNames().size(), std::size(fp8::kAllFormats));

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "fp8/codec.h"
+#include "tests/src/error_of.h"
 
 namespace lostbits {
 namespace {
@@ -62,12 +63,7 @@ std::string Safetensors(const std::string& header, const std::string& data) {
 }
 
 std::string ErrorOf(const std::string& path, std::optional<fp8::Format> as = std::nullopt) {
-  try {
-    ReadTensor(path, as);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(no error)";
+  return test::ErrorOf([&] { ReadTensor(path, as); });
 }
 
 const std::string kOneTwo = "\x00\x00\x80\x3f\x00\x00\x00\x40"s;  // 1.0f, 2.0f
