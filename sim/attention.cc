@@ -18,7 +18,7 @@
 namespace lostbits::sim {
 namespace {
 
-constexpr int64_t kMaxBlockRows = 64;  // enough to pay for packing a tile of K and V
+constexpr int64_t kMaxBlockRows = 128;  // enough to pay for packing a tile of K and V
 
 /// Rows of one (batch, KV head) in runs that share a tile grid (first_key), each at most
 /// `rows` long; every run once per split.
@@ -27,7 +27,7 @@ std::vector<BlockTask> CutIntoTasks(const AttentionRecipe& recipe, const Attenti
   const SequenceShape shape = ShapeOf(in);
   const int64_t packed_rows = in.q.seqlen * shape.group;
   const int64_t pairs = in.k.batch * in.k.heads * recipe.num_splits;
-  const int64_t blocks_wanted = std::max<int64_t>(1, 2 * threads / pairs);
+  const int64_t blocks_wanted = threads == 1 ? 1 : std::max<int64_t>(1, 2 * threads / pairs);
   const int64_t rows =
       std::clamp<int64_t>((packed_rows + blocks_wanted - 1) / blocks_wanted, 1, kMaxBlockRows);
   std::vector<BlockTask> tasks;

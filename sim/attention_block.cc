@@ -46,8 +46,9 @@ struct Row {
   int64_t head = 0;  // of Q
   const uint8_t* q = nullptr;
   SoftmaxRow softmax;
-  int64_t visits = 0;     // tiles seen so far
-  float accum_scale = 1;  // kEveryNTiles: what accum still has to be multiplied by
+  int64_t visits = 0;  // tiles seen so far
+  // kEveryNTiles: what accum still has to be multiplied by; kPerTile: what O has.
+  float accum_scale = 1;
 };
 
 /// The block's memory and the steps of its main loop.
@@ -134,10 +135,7 @@ class Block {
     const auto rows = static_cast<int64_t>(active_.size());
 
     // S = Q K^T, from zero.
-    const size_t row_bytes = static_cast<size_t>(d_) * ElementSize(in_.q);
-    q_.resize(active_.size() * row_bytes);
-    for (size_t i = 0; i < active_.size(); ++i)
-      std::memcpy(q_.data() + i * row_bytes, rows_[active_[i]].q, row_bytes);
+    if (active_ != gathered_) GatherQueries();
     packed_.PackTransposed(recipe_.qk,
                            KeyTile(in_.k, task_.batch, task_.kv_head, first_key, n_, &padded_));
     words_.assign(active_.size() * static_cast<size_t>(n_), 0);
@@ -152,15 +150,10 @@ class Block {
                 words_.data() + i * static_cast<size_t>(n_), s);
       const bool check_inf =
           row.visits == 0 || t >= row.schedule.check_from || t < row.schedule.check_below;
-      const int n = static_cast<int>(n_);
-      const TileScale tile = SoftmaxMaximum(params_, check_inf, s, n, &row.softmax);
-      if (params_.model == Exp2Model::kCorrectlyRounded) {
-        SoftmaxProbabilityLanes(params_, tile.max_scaled, s, n);
-      } else {
-        SoftmaxProbabilities(params_, tile.max_scaled, s, n, &row.softmax);
-      }
-      SoftmaxSum(params_, s, n, &row.softmax);
-      if (row.visits > 0) Rescale(active_[i], tile.scale);
+      const bool lanes = params_.model == Exp2Model::kCorrectlyRounded;
+      const float scale = (lanes ? SoftmaxStepLanes : SoftmaxStep)(
+          params_, check_inf, s, static_cast<int>(n_), &row.softmax);
+      if (row.visits > 0) Rescale(active_[i], scale);
     }
 
     const CodeView v = KeyTile(in_.v, task_.batch, task_.kv_head, first_key, n_, &padded_);
@@ -179,6 +172,15 @@ class Block {
     }
   }
 
+  /// The active rows of Q, side by side.
+  void GatherQueries() {
+    const size_t row_bytes = static_cast<size_t>(d_) * ElementSize(in_.q);
+    q_.resize(active_.size() * row_bytes);
+    for (size_t i = 0; i < active_.size(); ++i)
+      std::memcpy(q_.data() + i * row_bytes, rows_[active_[i]].q, row_bytes);
+    gathered_ = active_;
+  }
+
   bool FlushDue() const { return recipe_.accumulation == PvAccumulation::kEveryNTiles; }
 
   /// What was gathered so far shrinks to the new maximum.
@@ -190,16 +192,11 @@ class Block {
       case PvAccumulation::kExact:
         for (size_t c = 0; c < d; ++c) exact_[at + c] *= scale;
         return;
-      case PvAccumulation::kPerTile:
-        if (recipe_.fma.rescale_add) {  // joined with the add in AddOnUnit
-          row.accum_scale = scale;
-          return;
-        }
-        break;
+      case PvAccumulation::kPerTile: row.accum_scale = scale; return;  // with the add in AddOnUnit
       case PvAccumulation::kOneLevel: break;
       case PvAccumulation::kEveryNTiles: row.accum_scale = math_.Mul(row.accum_scale, scale); break;
     }
-    for (size_t c = 0; c < d; ++c) o_[at + c] = math_.Mul(o_[at + c], scale);
+    ScaleLanes(math_, scale, o_.data() + at, d_);
     if (!FlushDue() || !recipe_.overlap) return;
     // Once more before the last product, which one rescale can share with the regular flush: then
     // the second adds zero.
@@ -236,20 +233,13 @@ class Block {
       std::memcpy(words_.data() + i * d, o_.data() + active_[i] * d, d * sizeof(float));
     MultiplyAccumulate(recipe_.pv, {p_codes_.data(), format, rows, n_, n_}, packed_,
                        {words_.data(), rows, d_});
+    tile_o_.resize(d);
     for (size_t i = 0; i < active_.size(); ++i) {
       float* o = o_.data() + active_[i] * d;
-      const uint32_t* c = words_.data() + i * d;
-      const float scale = rows_[active_[i]].accum_scale;
-      for (size_t j = 0; j < d; ++j) {
-        const auto tile = fp8::BitCast<float>(c[j]);
-        if (!from_zero) {
-          o[j] = tile;
-        } else if (recipe_.fma.rescale_add) {
-          o[j] = math_.Fma(o[j], scale, tile);
-        } else {
-          o[j] = math_.Add(o[j], tile);
-        }
-      }
+      std::memcpy(from_zero ? tile_o_.data() : o, words_.data() + i * d, d * sizeof(float));
+      if (from_zero)
+        ScaleAndAddLanes(math_, recipe_.fma.rescale_add, rows_[active_[i]].accum_scale,
+                         tile_o_.data(), o, d_);
     }
   }
 
@@ -285,10 +275,10 @@ class Block {
   std::vector<float> o_, accum_;  // rows x d
   std::vector<double> exact_;     // rows x d, kExact
   // Per tile, reused.
-  std::vector<size_t> active_;
+  std::vector<size_t> active_, gathered_;  // rows of this tile; those in q_
   std::vector<uint8_t> q_, p_codes_, padded_;
   std::vector<uint32_t> words_;
-  std::vector<float> p_, v_values_;
+  std::vector<float> p_, tile_o_, v_values_;
   PackedB packed_;
 };
 
@@ -317,13 +307,16 @@ float SoftcapScale(const AttentionRecipe& recipe, const AttentionInputs& in, int
 
 void ScoreTile(const AttentionRecipe& recipe, const Fp32& math, float softcap_scale,
                const RowSchedule& schedule, int64_t first_key, const uint32_t* words, float* s) {
-  for (int j = 0; j < recipe.block_n; ++j) {
-    const int64_t key = first_key + j;
-    float x = fp8::BitCast<float>(words[j]);
-    if (recipe.softcap > 0)  // utils.h:644, before the mask
-      x = math.Flush(static_cast<float>(TanhDouble(math.Mul(x, softcap_scale))));
-    s[j] = key >= schedule.key_begin && key < schedule.key_end ? x : NegativeInfinity();
+  const int64_t n = recipe.block_n;
+  std::memcpy(s, words, static_cast<size_t>(n) * sizeof(float));
+  if (recipe.softcap > 0) {  // utils.h:644, before the mask
+    for (int64_t j = 0; j < n; ++j)
+      s[j] = math.Flush(static_cast<float>(TanhDouble(math.Mul(s[j], softcap_scale))));
   }
+  const int64_t begin = std::clamp<int64_t>(schedule.key_begin - first_key, 0, n);
+  const int64_t end = std::clamp<int64_t>(schedule.key_end - first_key, begin, n);
+  std::fill(s, s + begin, NegativeInfinity());
+  std::fill(s + end, s + n, NegativeInfinity());
 }
 
 uint32_t RoundP(PFormat format, float p) {
