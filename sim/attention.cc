@@ -1,18 +1,14 @@
 // Cuts the work into blocks of rows, runs them in any order, merges the splits of each row.
 #include "sim/attention.h"
 
-#include <omp.h>
-
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "fp8/codec.h"
 #include "sim/attention_block.h"
-#include "sim/float_environment.h"
+#include "sim/parallel_for.h"
 #include "sim/softmax.h"
 
 namespace lostbits::sim {
@@ -47,35 +43,6 @@ std::vector<BlockTask> CutIntoTasks(const AttentionRecipe& recipe, const Attenti
         if (packed_rows > begin) tasks.push_back({b, h, begin, packed_rows, split});
       }
   return tasks;
-}
-
-/// Runs body(i) for i < count on `threads` threads. The first error, thrown or returned, ends up on
-/// the caller's side; progress is called by the caller's thread.
-template <class Body>
-void ParallelFor(int64_t count, int threads, const std::function<void(double)>& progress,
-                 const Body& body) {
-  std::exception_ptr thrown;
-  std::string failed;
-  std::atomic<int64_t> done{0};
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-  for (int64_t i = 0; i < count; ++i) {
-    try {
-      const DefaultEnvironment environment;
-      const std::string error = body(i);
-      if (!error.empty()) {
-#pragma omp critical(lostbits_attention_error)
-        if (failed.empty()) failed = error;
-      }
-      ++done;
-      if (progress && omp_get_thread_num() == 0)
-        progress(static_cast<double>(done) / static_cast<double>(count));
-    } catch (...) {
-#pragma omp critical(lostbits_attention_error)
-      if (!thrown) thrown = std::current_exception();
-    }
-  }
-  if (thrown) std::rethrow_exception(thrown);
-  if (!failed.empty()) throw std::runtime_error("attention: " + failed);
 }
 
 /// flash_fwd_combine_kernel.h:575-687: one row's splits, weighted by their share of the whole sum.
@@ -143,7 +110,7 @@ void AttentionForward(const AttentionRecipe& recipe, const AttentionInputs& in,
                       const AttentionOutputs& out, const AttentionOptions& options) {
   CheckAttention(recipe, in, options);
   if (out.o == nullptr) throw std::invalid_argument("attention: the output has no data");
-  const int threads = options.threads > 0 ? options.threads : omp_get_max_threads();
+  const int threads = ThreadCount(options.threads);
   const SequenceShape shape = ShapeOf(in);
   const int64_t d = in.q.dim, splits = recipe.num_splits;
   const int64_t packed_rows = in.q.seqlen * shape.group;
@@ -158,7 +125,9 @@ void AttentionForward(const AttentionRecipe& recipe, const AttentionInputs& in,
     const int64_t at =
         ((task.split * in.k.batch + task.batch) * in.k.heads + task.kv_head) * packed_rows +
         task.row_begin;
-    return ForwardBlock(recipe, in, options, task, o.data() + at * d, lse.data() + at);
+    return ForwardBlock({&recipe, 1}, in, options, task,
+                        KeyTiles(in.v, task.batch, task.kv_head, recipe.block_n), d,
+                        o.data() + at * d, lse.data() + at);
   });
 
   ParallelFor(rows, threads, {}, [&](int64_t row) -> std::string {
@@ -175,7 +144,8 @@ void AttentionForward(const AttentionRecipe& recipe, const AttentionInputs& in,
       SoftmaxRow state;
       row_lse = CombineSplits(recipe, &p, &state, finished, rows * d, lse.data() + row, rows, d,
                               combined);
-      if (state.exp2_missing) return "the captured exp2 table lacks an input of the split merge";
+      if (state.exp2_missing)
+        return "attention: the captured exp2 table lacks an input of the split merge";
       finished = combined;
     }
     StoreRow(recipe, finished, d, ((batch * in.q.seqlen + query) * in.q.heads + head) * d, out.o);

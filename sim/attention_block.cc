@@ -1,12 +1,14 @@
 #include "sim/attention_block.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "fp8/codec.h"
 #include "fp8/convert.h"
-#include "sim/gemm.h"
+#include "sim/attention_values.h"
 #include "sim/softmax_lanes.h"
 
 namespace lostbits::sim {
@@ -14,25 +16,11 @@ namespace {
 
 constexpr double kLog2EDouble = 0x1.71547652b82fep+0;  // M_LOG2E (mainloop:585)
 
-size_t ElementSize(const HeadsView& x) { return x.format == fp8::kBF16 ? 2 : 1; }
+size_t ElementSize(fp8::Format f) { return f == fp8::kBF16 ? 2 : 1; }
 
 const uint8_t* At(const HeadsView& x, int64_t b, int64_t s, int64_t h) {
   return static_cast<const uint8_t*>(x.data) +
-         static_cast<size_t>(x.Offset(b, s, h)) * ElementSize(x);
-}
-
-/// block_n keys of one head from `first` on, as a matrix of keys x d. Keys that do not exist are
-/// zeros, in `padded`.
-CodeView KeyTile(const HeadsView& x, int64_t batch, int64_t head, int64_t first, int64_t block_n,
-                 std::vector<uint8_t>* padded) {
-  if (first + block_n <= x.seqlen)
-    return {At(x, batch, first, head), x.format, block_n, x.dim, x.stride_seqlen};
-  const size_t bytes = static_cast<size_t>(x.dim) * ElementSize(x);
-  padded->assign(static_cast<size_t>(block_n) * bytes, 0);
-  for (int64_t key = first; key < x.seqlen; ++key)
-    std::memcpy(padded->data() + static_cast<size_t>(key - first) * bytes, At(x, batch, key, head),
-                bytes);
-  return {padded->data(), x.format, block_n, x.dim, x.dim};
+         static_cast<size_t>(x.Offset(b, s, h)) * ElementSize(x.format);
 }
 
 /// cvt.rn.satfinite.e4m3x2.f32, cvt.rn.bf16x2.f32.
@@ -46,40 +34,37 @@ struct Row {
   int64_t head = 0;  // of Q
   const uint8_t* q = nullptr;
   SoftmaxRow softmax;
-  int64_t visits = 0;  // tiles seen so far
-  // kEveryNTiles: what accum still has to be multiplied by; kPerTile: what O has.
-  float accum_scale = 1;
+  bool started = false;
 };
 
 /// The block's memory and the steps of its main loop.
 class Block {
  public:
-  Block(const AttentionRecipe& recipe, const AttentionInputs& in, const AttentionOptions& options,
-        const BlockTask& task)
-      : recipe_(recipe),
+  Block(std::span<const AttentionRecipe> recipes, const AttentionInputs& in,
+        const AttentionOptions& options, const BlockTask& task, const KeyTileSource& values,
+        int64_t d_v)
+      : recipe_(recipes[0]),
         in_(in),
         task_(task),
-        params_(MakeSoftmaxParams(recipe, in, task.batch, task.kv_head, options.exp2_table)),
-        math_(params_.math),
-        softcap_scale_(SoftcapScale(recipe, in, task.batch, task.kv_head)),
+        keys_(KeyTiles(in.k, task.batch, task.kv_head, recipe_.block_n)),
+        values_(values),
+        params_(MakeSoftmaxParams(recipe_, in, task.batch, task.kv_head, options.exp2_table)),
+        softcap_scale_(SoftcapScale(recipe_, in, task.batch, task.kv_head)),
         d_(in.q.dim),
-        n_(recipe.block_n) {
+        d_v_(d_v),
+        n_(recipe_.block_n) {
     const SequenceShape shape = ShapeOf(in);
+    std::vector<int64_t> visits;
     for (int64_t r = task.row_begin; r < task.row_end; ++r) {
       const int64_t query_row = r / shape.group, in_group = r % shape.group;
       Row row;
       row.head = task.kv_head * shape.group + in_group;
       row.q = At(in.q, task.batch, query_row, row.head);
-      row.schedule = ScheduleRow(recipe, shape, QueryNumber(in, query_row), in_group, task.split);
+      row.schedule = ScheduleRow(recipe_, shape, QueryNumber(in, query_row), in_group, task.split);
       rows_.push_back(row);
+      visits.push_back(row.schedule.Visits());
     }
-    const size_t cells = rows_.size() * static_cast<size_t>(d_);
-    if (recipe.accumulation == PvAccumulation::kExact) {
-      exact_.assign(cells, 0);
-    } else {
-      o_.assign(cells, 0);
-    }
-    if (recipe.accumulation == PvAccumulation::kEveryNTiles) accum_.assign(cells, 0);
+    for (const AttentionRecipe& recipe : recipes) sums_.emplace_back(recipe, visits, d_v);
   }
 
   void Run() {
@@ -96,28 +81,25 @@ class Block {
   std::string Finish(float* o, float* lse) {
     for (size_t r = 0; r < rows_.size(); ++r) {
       Row& row = rows_[r];
-      float* out = o + r * static_cast<size_t>(d_);
-      if (row.schedule.Visits() == 0) {  // flash_fwd_kernel_sm90.h:465
-        std::fill(out, out + d_, 0.0f);
-        lse[r] = NegativeInfinity();
-        continue;
-      }
+      const bool empty = row.schedule.Visits() == 0;
       const bool has_sink = in_.sinks != nullptr && task_.split == 0;  // mainloop:1138
-      const SoftmaxEnd finish =
-          SoftmaxFinish(params_, &row.softmax, has_sink ? in_.sinks + row.head : nullptr,
-                        in_.v_descale(task_.batch, task_.kv_head));
+      SoftmaxEnd finish{0, NegativeInfinity()};
+      if (!empty)
+        finish = SoftmaxFinish(params_, &row.softmax, has_sink ? in_.sinks + row.head : nullptr,
+                               in_.v_descale(task_.batch, task_.kv_head));
       if (row.softmax.exp2_missing) {
         char bits[16];
         std::snprintf(bits, sizeof bits, "0x%08X",
                       fp8::BitCast<uint32_t>(row.softmax.missing_input));
-        return std::string("the captured exp2 table has no entry for input ") + bits;
+        return std::string("attention: the captured exp2 table has no entry for input ") + bits;
       }
-      if (recipe_.accumulation == PvAccumulation::kEveryNTiles) Merge(r, /*last=*/true);
-      for (int64_t c = 0; c < d_; ++c) {
-        const size_t i = r * static_cast<size_t>(d_) + static_cast<size_t>(c);
-        out[c] = recipe_.accumulation == PvAccumulation::kExact
-                     ? static_cast<float>(exact_[i] * finish.factor)
-                     : math_.Mul(o_[i], finish.factor);
+      for (size_t s = 0; s < sums_.size(); ++s) {
+        float* out = o + (s * rows_.size() + r) * static_cast<size_t>(d_v_);
+        if (empty) {  // flash_fwd_kernel_sm90.h:465
+          std::fill(out, out + d_v_, 0.0f);
+        } else {
+          sums_[s].Finish(r, finish.factor, out);
+        }
       }
       lse[r] = finish.lse;
     }
@@ -132,157 +114,110 @@ class Block {
       if (t >= rows_[r].schedule.tile_begin && t < rows_[r].schedule.tile_end) active_.push_back(r);
     if (active_.empty()) return;
     const int64_t first_key = rows_[active_[0]].schedule.first_key + t * n_;
-    const auto rows = static_cast<int64_t>(active_.size());
+    Weigh(t, first_key);
 
-    // S = Q K^T, from zero.
+    const CodeView v = values_(first_key);
+    TileWeights weights{active_, p_.data(), n_, {}, scales_.data()};
+    if (recipe_.accumulation == PvAccumulation::kExact) {
+      DecodeValues(v);
+      for (ValueSums& sums : sums_) sums.AddExactly(weights, v_values_.data());
+      return;
+    }
+    const fp8::Format format = recipe_.p_format == PFormat::kBF16 ? fp8::kBF16 : fp8::kE4M3FN;
+    const size_t size = ElementSize(format);
+    p_codes_.resize(p_.size() * size);
+    fp8::Encode(fp8::ConstCodes(p_),
+                fp8::Codes(format, p_codes_.data(), p_.size(), static_cast<int>(size)),
+                PolicyOfP(recipe_.p_format));
+    weights.codes = {p_codes_.data(), format, static_cast<int64_t>(active_.size()), n_, n_};
+    packed_.Pack(recipe_.pv, v);
+    for (ValueSums& sums : sums_) sums.Add(weights, packed_);
+  }
+
+  /// P of the active rows, unrounded, and by how much each row's sums shrink.
+  void Weigh(int64_t t, int64_t first_key) {
+    const auto rows = static_cast<int64_t>(active_.size());
     if (active_ != gathered_) GatherQueries();
-    packed_.PackTransposed(recipe_.qk,
-                           KeyTile(in_.k, task_.batch, task_.kv_head, first_key, n_, &padded_));
+    packed_.PackTransposed(recipe_.qk, keys_(first_key));
     words_.assign(active_.size() * static_cast<size_t>(n_), 0);
     MultiplyAccumulate(recipe_.qk, {q_.data(), in_.q.format, rows, d_, d_}, packed_,
                        {words_.data(), rows, n_});
-
     p_.resize(words_.size());
+    scales_.resize(active_.size());
     for (size_t i = 0; i < active_.size(); ++i) {
       Row& row = rows_[active_[i]];
       float* s = p_.data() + i * static_cast<size_t>(n_);
-      ScoreTile(recipe_, math_, softcap_scale_, row.schedule, first_key,
+      ScoreTile(recipe_, params_.math, softcap_scale_, row.schedule, first_key,
                 words_.data() + i * static_cast<size_t>(n_), s);
       const bool check_inf =
-          row.visits == 0 || t >= row.schedule.check_from || t < row.schedule.check_below;
+          !row.started || t >= row.schedule.check_from || t < row.schedule.check_below;
       const bool lanes = params_.model == Exp2Model::kCorrectlyRounded;
-      const float scale = (lanes ? SoftmaxStepLanes : SoftmaxStep)(
-          params_, check_inf, s, static_cast<int>(n_), &row.softmax);
-      if (row.visits > 0) Rescale(active_[i], scale);
-    }
-
-    const CodeView v = KeyTile(in_.v, task_.batch, task_.kv_head, first_key, n_, &padded_);
-    if (recipe_.accumulation == PvAccumulation::kExact) {
-      AddExact(v);
-    } else {
-      AddOnUnit(v, rows);
-    }
-    for (const size_t r : active_) {
-      Row& row = rows_[r];
-      // Without overlap the flush follows the product; with it, the next rescale (commit 6bf4ce25,
-      // mainloop:1312-1318 and 1469-1475).
-      if (FlushDue() && !recipe_.overlap && row.visits > 0 && row.visits % recipe_.interval == 0)
-        Merge(r, /*last=*/false);
-      ++row.visits;
+      scales_[i] = (lanes ? SoftmaxStepLanes : SoftmaxStep)(params_, check_inf, s,
+                                                            static_cast<int>(n_), &row.softmax);
+      row.started = true;
     }
   }
 
   /// The active rows of Q, side by side.
   void GatherQueries() {
-    const size_t row_bytes = static_cast<size_t>(d_) * ElementSize(in_.q);
+    const size_t row_bytes = static_cast<size_t>(d_) * ElementSize(in_.q.format);
     q_.resize(active_.size() * row_bytes);
     for (size_t i = 0; i < active_.size(); ++i)
       std::memcpy(q_.data() + i * row_bytes, rows_[active_[i]].q, row_bytes);
     gathered_ = active_;
   }
 
-  bool FlushDue() const { return recipe_.accumulation == PvAccumulation::kEveryNTiles; }
-
-  /// What was gathered so far shrinks to the new maximum.
-  void Rescale(size_t r, float scale) {
-    Row& row = rows_[r];
-    const size_t at = r * static_cast<size_t>(d_);
-    const auto d = static_cast<size_t>(d_);
-    switch (recipe_.accumulation) {
-      case PvAccumulation::kExact:
-        for (size_t c = 0; c < d; ++c) exact_[at + c] *= scale;
-        return;
-      case PvAccumulation::kPerTile: row.accum_scale = scale; return;  // with the add in AddOnUnit
-      case PvAccumulation::kOneLevel: break;
-      case PvAccumulation::kEveryNTiles: row.accum_scale = math_.Mul(row.accum_scale, scale); break;
-    }
-    ScaleLanes(math_, scale, o_.data() + at, d_);
-    if (!FlushDue() || !recipe_.overlap) return;
-    // Once more before the last product, which one rescale can share with the regular flush: then
-    // the second adds zero.
-    const bool regular = row.visits % recipe_.interval == 0;
-    const bool before_last =
-        row.visits + 1 == row.schedule.Visits() && row.schedule.Visits() % recipe_.interval == 0;
-    if (regular || before_last) Merge(r, /*last=*/false);
-  }
-
-  /// accum = accum_scale * accum + O; O restarts. At the end the sum goes to O instead.
-  void Merge(size_t r, bool last) {
-    Row& row = rows_[r];
-    for (int64_t c = 0; c < d_; ++c) {
-      const size_t i = r * static_cast<size_t>(d_) + static_cast<size_t>(c);
-      const float sum = math_.MulAdd(recipe_.fma.interval_merge, row.accum_scale, accum_[i], o_[i]);
-      accum_[i] = last ? accum_[i] : sum;
-      o_[i] = last ? sum : 0;
-    }
-    if (!last) row.accum_scale = 1;
-  }
-
-  void AddOnUnit(const CodeView& v, int64_t rows) {
-    const bool bf16 = recipe_.p_format == PFormat::kBF16;
-    p_codes_.resize(p_.size() * (bf16 ? 2 : 1));
-    const fp8::ConstCodes unrounded(p_);
-    const fp8::Format format = bf16 ? fp8::kBF16 : fp8::kE4M3FN;
-    fp8::Encode(unrounded, fp8::Codes(format, p_codes_.data(), p_.size(), bf16 ? 2 : 1),
-                PolicyOfP(recipe_.p_format));
-    packed_.Pack(recipe_.pv, v);
-    const auto d = static_cast<size_t>(d_);
-    const bool from_zero = recipe_.accumulation == PvAccumulation::kPerTile;
-    words_.assign(active_.size() * d, 0);
-    for (size_t i = 0; i < active_.size() && !from_zero; ++i)
-      std::memcpy(words_.data() + i * d, o_.data() + active_[i] * d, d * sizeof(float));
-    MultiplyAccumulate(recipe_.pv, {p_codes_.data(), format, rows, n_, n_}, packed_,
-                       {words_.data(), rows, d_});
-    tile_o_.resize(d);
-    for (size_t i = 0; i < active_.size(); ++i) {
-      float* o = o_.data() + active_[i] * d;
-      std::memcpy(from_zero ? tile_o_.data() : o, words_.data() + i * d, d * sizeof(float));
-      if (from_zero)
-        ScaleAndAddLanes(math_, recipe_.fma.rescale_add, rows_[active_[i]].accum_scale,
-                         tile_o_.data(), o, d_);
-    }
-  }
-
-  /// Keys in increasing order within the tile, plain binary64.
-  void AddExact(const CodeView& v) {
-    const auto d = static_cast<size_t>(d_);
-    v_values_.resize(static_cast<size_t>(n_) * d);
+  void DecodeValues(const CodeView& v) {
+    v_values_.resize(static_cast<size_t>(n_ * d_v_));
     for (int64_t key = 0; key < n_; ++key)
-      for (int64_t c = 0; c < d_; ++c)
-        v_values_[static_cast<size_t>(key * d_ + c)] = fp8::Decode(v.format, v(key, c));
-    for (size_t i = 0; i < active_.size(); ++i) {
-      double* o = exact_.data() + active_[i] * d;
-      for (size_t key = 0; key < static_cast<size_t>(n_); ++key) {
-        float p = p_[i * static_cast<size_t>(n_) + key];
-        if (recipe_.p_format != PFormat::kNone) {
-          const bool bf16 = recipe_.p_format == PFormat::kBF16;
-          p = fp8::Decode(bf16 ? fp8::kBF16 : fp8::kE4M3FN, RoundP(recipe_.p_format, p));
-        }
-        const float* value = v_values_.data() + key * d;
-        for (size_t c = 0; c < d; ++c) o[c] += static_cast<double>(p) * value[c];
-      }
-    }
+      for (int64_t c = 0; c < d_v_; ++c)
+        v_values_[static_cast<size_t>(key * d_v_ + c)] = fp8::Decode(v.format, v(key, c));
   }
 
   const AttentionRecipe& recipe_;
   const AttentionInputs& in_;
   const BlockTask& task_;
+  const KeyTileSource keys_;
+  const KeyTileSource& values_;
   const SoftmaxParams params_;
-  const Fp32 math_;
   const float softcap_scale_;
-  const int64_t d_, n_;
+  const int64_t d_, d_v_, n_;
   std::vector<Row> rows_;
-  std::vector<float> o_, accum_;  // rows x d
-  std::vector<double> exact_;     // rows x d, kExact
+  std::vector<ValueSums> sums_;  // one a recipe
   // Per tile, reused.
   std::vector<size_t> active_, gathered_;  // rows of this tile; those in q_
-  std::vector<uint8_t> q_, p_codes_, padded_;
+  std::vector<uint8_t> q_, p_codes_;
   std::vector<uint32_t> words_;
-  std::vector<float> p_, tile_o_, v_values_;
+  std::vector<float> p_, scales_, v_values_;
   PackedB packed_;
 };
 
 }  // namespace
+
+KeyTileSource KeyTiles(const HeadsView& x, int64_t batch, int64_t head, int64_t block_n) {
+  return [x, batch, head, block_n, padded = std::vector<uint8_t>()](int64_t first) mutable {
+    if (first + block_n <= x.seqlen)
+      return CodeView{At(x, batch, first, head), x.format, block_n, x.dim, x.stride_seqlen};
+    const size_t bytes = static_cast<size_t>(x.dim) * ElementSize(x.format);
+    padded.assign(static_cast<size_t>(block_n) * bytes, 0);
+    for (int64_t key = first; key < x.seqlen; ++key)
+      std::memcpy(padded.data() + static_cast<size_t>(key - first) * bytes, At(x, batch, key, head),
+                  bytes);
+    return CodeView{padded.data(), x.format, block_n, x.dim, x.dim};
+  };
+}
+
+bool ShareWeights(const AttentionRecipe& x, const AttentionRecipe& y) {
+  AttentionRecipe like_x = y;
+  like_x.accumulation = x.accumulation;
+  like_x.interval = x.interval;
+  like_x.overlap = x.overlap;
+  like_x.fma.interval_merge = x.fma.interval_merge;
+  like_x.fma.rescale_add = x.fma.rescale_add;
+  like_x.output = x.output;
+  const bool exact = x.accumulation == PvAccumulation::kExact;
+  return x == like_x && exact == (y.accumulation == PvAccumulation::kExact);
+}
 
 SoftmaxParams MakeSoftmaxParams(const AttentionRecipe& recipe, const AttentionInputs& in,
                                 int64_t batch, int64_t kv_head, const Exp2Table* table) {
@@ -324,10 +259,10 @@ uint32_t RoundP(PFormat format, float p) {
                                   : fp8::Encode<fp8::kE4M3FN>(p, PolicyOfP(format));
 }
 
-std::string ForwardBlock(const AttentionRecipe& recipe, const AttentionInputs& in,
-                         const AttentionOptions& options, const BlockTask& task, float* o,
-                         float* lse) {
-  Block block(recipe, in, options, task);
+std::string ForwardBlock(std::span<const AttentionRecipe> recipes, const AttentionInputs& in,
+                         const AttentionOptions& options, const BlockTask& task,
+                         const KeyTileSource& values, int64_t d_v, float* o, float* lse) {
+  Block block(recipes, in, options, task, values, d_v);
   block.Run();
   return block.Finish(o, lse);
 }
