@@ -10,6 +10,34 @@ HWY_BEFORE_NAMESPACE();
 namespace lostbits::sim {
 namespace HWY_NAMESPACE {
 
+// Emulated vectors gain nothing, and their double-to-float conversion stops at the largest finite
+// float.
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+
+void ProbabilityLanes(const SoftmaxParams& p, float max_scaled, float* s, int n) {
+  SoftmaxParams exact = p;
+  exact.model = Exp2Model::kCorrectlyRounded;
+  SoftmaxRow unused;
+  SoftmaxProbabilities(exact, max_scaled, s, n, &unused);
+}
+
+float StepLanes(const SoftmaxParams& p, bool check_inf, float* s, int n, SoftmaxRow* row) {
+  SoftmaxParams exact = p;
+  exact.model = Exp2Model::kCorrectlyRounded;
+  return SoftmaxStep(exact, check_inf, s, n, row);
+}
+
+void ScaleRow(const Fp32& math, float scale, float* o, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) o[i] = math.Mul(o[i], scale);
+}
+
+void ScaleAndAddRow(const Fp32& math, bool fused, float scale, const float* tile, float* o,
+                    int64_t n) {
+  for (int64_t i = 0; i < n; ++i) o[i] = math.MulAdd(fused, o[i], scale, tile[i]);
+}
+
+#else
+
 namespace hn = hwy::HWY_NAMESPACE;
 using D64 = hn::ScalableTag<double>;
 using DI64 = hn::RebindToSigned<D64>;
@@ -161,14 +189,6 @@ void ProbabilityLanes(const SoftmaxParams& p, float max_scaled, float* s, int n)
         Exp2CorrectlyRounded(p.math.MulAdd(p.fma.p_argument, s[i], p.scale_log2, -max_scaled)));
 }
 
-#if HWY_TARGET == HWY_SCALAR
-
-float StepLanes(const SoftmaxParams& p, bool check_inf, float* s, int n, SoftmaxRow* row) {
-  return SoftmaxStep(p, check_inf, s, n, row);
-}
-
-#else
-
 TileScale MaximumLanes(const SoftmaxParams& p, bool check_inf, float* s, int n, SoftmaxRow* row) {
   const hn::CappedTag<float, 8> d;
   const hn::RebindToUnsigned<decltype(d)> du;
@@ -212,8 +232,6 @@ float StepLanes(const SoftmaxParams& p, bool check_inf, float* s, int n, Softmax
   return tile.scale;
 }
 
-#endif  // HWY_SCALAR
-
 /// o <- o * scale, then + tile if there is one.
 HWY_INLINE void UpdateRow(const Fp32& math, bool fused, float scale, const float* tile, float* o,
                           int64_t n) {
@@ -243,6 +261,8 @@ void ScaleAndAddRow(const Fp32& math, bool fused, float scale, const float* tile
                     int64_t n) {
   UpdateRow(math, fused, scale, tile, o, n);
 }
+
+#endif  // emulated
 
 }  // namespace HWY_NAMESPACE
 }  // namespace lostbits::sim
