@@ -22,8 +22,8 @@ namespace lostbits::sim {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One group of a strip, or of one row (one element a product, then unused ones).
-struct alignas(64) FloatGroup {
+// Products of a strip, or of one row, on their way into blocks: whole groups, as many as fit.
+struct alignas(64) StagedFloats {
   static constexpr int kMost = kMaxInstructionK * kStrip;
   uint32_t codes[kMost];
   float values[kMost];
@@ -32,7 +32,7 @@ struct alignas(64) FloatGroup {
 
 // Takes apart codes[0, count), count a multiple of kStrip. flush: subnormals count as +0, as does
 // -0.
-HWY_ATTR inline void DecodeFloats(fp8::Format f, bool flush, int count, FloatGroup& out) {
+HWY_ATTR inline void DecodeFloats(fp8::Format f, bool flush, int count, StagedFloats& out) {
   const hn::CappedTag<int32_t, kStrip> d;
   const hn::RebindToUnsigned<decltype(d)> du;
   const hn::RebindToFloat<decltype(d)> df;
@@ -84,37 +84,40 @@ HWY_INLINE int32_t Spread(const int32_t* exponents, int group, int step) {
   return std::max(largest - smallest, 0);
 }
 
-// Writes what was taken apart as one block of B.
-HWY_ATTR inline void StoreStripBlock(const FloatGroup& group, const AccumSpec& spec, LanePath path,
+// Writes the group that begins at `values` and `exponents` as one block of B.
+HWY_ATTR inline void StoreStripBlock(const float* values, const int32_t* exponents,
+                                     const AccumSpec& spec, LanePath path,
                                      const FloatLayout& layout, uint8_t* block) {
-  std::memcpy(block, group.values, static_cast<size_t>(layout.second));
+  std::memcpy(block, values, static_cast<size_t>(layout.second));
   if (path == LanePath::kDouble) {
     auto* spreads = reinterpret_cast<int32_t*>(block + layout.second);
-    for (int j = 0; j < kStrip; ++j) spreads[j] = Spread(group.exponents + j, spec.group, kStrip);
+    for (int j = 0; j < kStrip; ++j) spreads[j] = Spread(exponents + j, spec.group, kStrip);
   }
   if (path == LanePath::kLateFloor) {
-    auto* exponents = reinterpret_cast<int16_t*>(block + layout.second);
-    for (int k = 0; k < spec.group; ++k) {
-      const int32_t* from = group.exponents + k * kStrip;
-      int16_t* to = exponents + k / 2 * 2 * kStrip + k % 2;
-      for (int j = 0; j < kStrip; ++j) to[2 * j] = static_cast<int16_t>(from[j] + kExponentBias);
+    auto* pairs = reinterpret_cast<int16_t*>(block + layout.second);
+    for (int k = 0; k < spec.group; ++k, exponents += kStrip) {
+      int16_t* to = pairs + k / 2 * 2 * kStrip + k % 2;
+      for (int j = 0; j < kStrip; ++j) {
+        to[2 * j] = static_cast<int16_t>(exponents[j] + kExponentBias);
+      }
     }
   }
 }
 
 // As one block of A.
-HWY_ATTR inline void StoreRowBlock(const FloatGroup& group, const AccumSpec& spec, LanePath path,
-                                   const FloatLayout& layout, uint8_t* block) {
+HWY_ATTR inline void StoreRowBlock(const float* values, const int32_t* exponents,
+                                   const AccumSpec& spec, LanePath path, const FloatLayout& layout,
+                                   uint8_t* block) {
   if (path == LanePath::kDouble) {
-    for (int k = 0; k < spec.group; ++k) reinterpret_cast<double*>(block)[k] = group.values[k];
-    const int32_t spread = Spread(group.exponents, spec.group, 1);
+    for (int k = 0; k < spec.group; ++k) reinterpret_cast<double*>(block)[k] = values[k];
+    const int32_t spread = Spread(exponents, spec.group, 1);
     std::memcpy(block + layout.second, &spread, sizeof(spread));
     return;
   }
-  std::memcpy(block, group.values, static_cast<size_t>(layout.second));
+  std::memcpy(block, values, static_cast<size_t>(layout.second));
   if (path == LanePath::kLateFloor) {
-    auto* exponents = reinterpret_cast<int16_t*>(block + layout.second);
-    for (int k = 0; k < spec.group; ++k) exponents[k] = static_cast<int16_t>(group.exponents[k]);
+    auto* shorts = reinterpret_cast<int16_t*>(block + layout.second);
+    for (int k = 0; k < spec.group; ++k) shorts[k] = static_cast<int16_t>(exponents[k]);
   }
 }
 
@@ -126,19 +129,24 @@ HWY_ATTR void PackFloatStripsOf(const PackedB::Impl& b, uint8_t* strips) {
   const FloatLayout layout = FloatStripLayout(spec, b.plan.path);
   const auto* codes = reinterpret_cast<const T*>(b.codes.data());
   const int64_t k_step = b.transposed ? 1 : b.n, column_step = b.transposed ? b.k : 1;
-  FloatGroup group;
+  const int64_t whole = GroupCount(spec, b.k) * spec.group;
+  const int64_t at_once = StagedFloats::kMost / kStrip / spec.group * spec.group;
+  StagedFloats staged;
   for (int64_t column = 0; column < b.n; column += kStrip) {
     const int n = static_cast<int>(std::min<int64_t>(kStrip, b.n - column));
-    for (int64_t g = 0; g < GroupCount(spec, b.k); ++g, strips += layout.bytes) {
-      const GroupPlace place = PlaceOfGroup(spec, b.k, g);
-      const int count = spec.group * kStrip;
-      if (n < kStrip || place.count < spec.group) std::fill_n(group.codes, count, 0);
-      for (int i = 0; i < place.count; ++i) {
-        const T* from = codes + (place.first + i) * k_step + column * column_step;
-        for (int j = 0; j < n; ++j) group.codes[i * kStrip + j] = from[j * column_step];
+    for (int64_t first = 0; first < whole; first += at_once) {
+      const int count = static_cast<int>(std::min(at_once, whole - first));
+      const int present = static_cast<int>(std::clamp<int64_t>(b.k - first, 0, count));
+      if (n < kStrip || present < count) std::fill_n(staged.codes, count * kStrip, 0);
+      for (int k = 0; k < present; ++k) {
+        const T* from = codes + (first + k) * k_step + column * column_step;
+        for (int j = 0; j < n; ++j) staged.codes[k * kStrip + j] = from[j * column_step];
       }
-      DecodeFloats(spec.b, FlushesInputs(spec), count, group);
-      StoreStripBlock(group, spec, b.plan.path, layout, strips);
+      DecodeFloats(spec.b, FlushesInputs(spec), count * kStrip, staged);
+      for (int k = 0; k < count; k += spec.group, strips += layout.bytes) {
+        StoreStripBlock(staged.values + k * kStrip, staged.exponents + k * kStrip, spec,
+                        b.plan.path, layout, strips);
+      }
     }
   }
 }
@@ -155,16 +163,21 @@ HWY_ATTR inline void PackFloatStrips(PackedB::Impl& b) {
 template <class T>
 HWY_ATTR void PackFloatRowsOf(const AccumSpec& spec, LanePath path, CodeView a, uint8_t* blocks) {
   const FloatLayout layout = FloatRowLayout(spec, path);
-  const int count = (spec.group + kStrip - 1) / kStrip * kStrip;
-  FloatGroup group;
+  const int64_t whole = GroupCount(spec, a.cols) * spec.group;
+  const int64_t at_once = StagedFloats::kMost / spec.group * spec.group;
+  StagedFloats staged;
   for (int64_t i = 0; i < a.rows; ++i) {
     const T* row = static_cast<const T*>(a.data) + i * a.stride;
-    for (int64_t g = 0; g < GroupCount(spec, a.cols); ++g, blocks += layout.bytes) {
-      const GroupPlace place = PlaceOfGroup(spec, a.cols, g);
-      std::fill_n(group.codes, count, 0);
-      for (int k = 0; k < place.count; ++k) group.codes[k] = row[place.first + k];
-      DecodeFloats(spec.a, FlushesInputs(spec), count, group);
-      StoreRowBlock(group, spec, path, layout, blocks);
+    for (int64_t first = 0; first < whole; first += at_once) {
+      const int count = static_cast<int>(std::min(at_once, whole - first));
+      const int present = static_cast<int>(std::clamp<int64_t>(a.cols - first, 0, count));
+      const int staged_count = (count + kStrip - 1) / kStrip * kStrip;
+      std::copy_n(row + first, present, staged.codes);
+      std::fill(staged.codes + present, staged.codes + staged_count, 0);
+      DecodeFloats(spec.a, FlushesInputs(spec), staged_count, staged);
+      for (int k = 0; k < count; k += spec.group, blocks += layout.bytes) {
+        StoreRowBlock(staged.values + k, staged.exponents + k, spec, path, layout, blocks);
+      }
     }
   }
 }
