@@ -17,14 +17,13 @@ struct Options {
   bool quick = false, long_runs = false, markdown = false;
 };
 
-/// The groups of one mode, or of all; the picture's curves are no part of all.
+/// The groups of one mode, or of all.
 BenchPlan PlanOf(const std::string& mode, const BenchSetup& setup) {
   std::vector<std::string> known = {"all"};
   BenchPlan plan;
   for (const BenchMode& m : BenchModes()) {
     known.emplace_back(m.name);
-    const bool chosen = mode == m.name || (mode == "all" && std::string_view(m.name) != "scaling");
-    if (!chosen) continue;
+    if (mode != m.name && mode != "all") continue;
     BenchPlan more = m.plan(setup);
     plan.insert(plan.end(), more.begin(), more.end());
   }

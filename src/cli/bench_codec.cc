@@ -1,5 +1,7 @@
 // Codecs against memory, against what others use, and against each other. Rates count elements: in
 // and out together an f32 and an 8-bit code are 5 bytes, which is also what memcpy moves here.
+#include <fmt/format.h>
+
 #include <cstring>
 #include <memory>
 

@@ -72,7 +72,7 @@ void AddRow(const sim::ArchRow& row, const std::string& series, const Shape& s, 
 
 BenchPlan MachinesPlan(const BenchSetup& setup) {
   return {[setup] {
-    const Shape s = setup.quick ? Shape{4, 16, 64} : Shape{32, 64, 512};
+    const Shape s = setup.quick ? Shape{4, 16, 64} : Shape{16, 64, 512};
     BenchGroup group{
         .id = "machines",
         .title = "Every machine against its integers, one thread, operands packed before",

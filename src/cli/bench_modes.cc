@@ -19,7 +19,7 @@ const std::vector<BenchMode>& BenchModes() {
       {"threads", "two threads and more against one", ThreadsPlan},
       {"codec", "conversions against memcpy, PyTorch's form, CUDA's host functions", CodecPlan},
       {"machines", "every machine against its integers", MachinesPlan},
-      {"scaling", "cost against K, N, keys and threads (not in all)", ScalingPlan}};
+      {"scaling", "cost against K, N, keys and threads", ScalingPlan}};
   return modes;
 }
 

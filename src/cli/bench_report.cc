@@ -121,9 +121,10 @@ std::string CasesText(const BenchMeasured& group, const std::string& unit, Bench
   std::vector<Cells> rows;
   for (const auto& [name, r] : Lines(group)) {
     const bool plain = r->ratios.empty();
-    const auto against = [&, r = r](const BenchRatio& ratio) {
+    const auto against = [&, name = name, r = r](const BenchRatio& ratio) {
       // What a line stands for, where it is one of several; the title says against what.
-      if (group.worst_only) return r->note.empty() ? BehindComma(r->series, r->name) : r->note;
+      if (group.worst_only && !r->note.empty()) return r->note;
+      if (group.worst_only) return name == r->name ? "" : BehindComma(name, r->name);
       std::string text = "of " + BaselineText(r->name, ratio.goal.baseline);
       if (!ratio.ratio) text += " (not on this machine)";
       return r->note.empty() ? text : fmt::format("{} ({})", text, r->note);

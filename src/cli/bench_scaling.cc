@@ -1,4 +1,4 @@
-// Cost against size: K, N, keys and threads. tests/bench/picture.py draws it.
+// Cost against size: K, N, keys and threads. tests/bench/readme.py draws them.
 #include <algorithm>
 
 #include "cli/bench.h"
