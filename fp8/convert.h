@@ -93,7 +93,8 @@ struct Path {
   enum Kind : uint8_t {
     kBest,      ///< lanes where they can do the work, else integers
     kIntegers,  ///< fp8/codec.h, an element at a time
-    kLanes,     ///< fp8/codec-inl.h on instruction set `target`; an error where lanes cannot
+    kLanes,     ///< fp8/encode-inl.h and decode-inl.h on instruction set `target`; an error where
+                ///< lanes cannot
   } kind = kBest;
   int64_t target = 0;  ///< a LaneTarget's id; 0 for the best this CPU has. kLanes only.
 };
