@@ -1,14 +1,18 @@
 #include "sim/attention_block.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "fp8/codec.h"
 #include "fp8/convert.h"
 #include "sim/attention_values.h"
+#include "sim/parallel_for.h"
 #include "sim/softmax_lanes.h"
 
 namespace lostbits::sim {
@@ -37,7 +41,37 @@ struct Row {
   bool started = false;
 };
 
-/// The block's memory and the steps of its main loop.
+/// What one key tile needs on its way from scores to products.
+struct Tile {
+  int64_t index, first_key;
+  std::vector<size_t> active;  // rows of the block that visit it
+  std::vector<int64_t> place;  // of each row of the block among them, or -1
+  std::vector<float> p;        // active x block_n: scores, then P before its rounding
+  std::vector<uint8_t> codes;  // P
+  std::vector<float> scales;   // active
+};
+
+/// A thread's memory for scores.
+struct Scorer {
+  KeyTileSource keys;
+  std::vector<size_t> gathered;  // rows of the block in q
+  std::vector<uint8_t> q;
+  std::vector<uint32_t> words;
+  PackedB packed;
+};
+
+/// A range of V's columns, on one thread at a time.
+struct Part {
+  int64_t column, columns;
+  KeyTileSource values;
+  std::vector<ValueSums> sums;  // one a recipe
+  std::vector<float> decoded;
+  PackedB packed;
+};
+
+/// The block's memory and the steps of its main loop. A team of threads runs through a few tiles at
+/// a time: scores tile by tile, then weights row by row, then products by columns of V. So nothing
+/// is packed twice, and each row and each output sees its tiles in order.
 class Block {
  public:
   Block(std::span<const AttentionRecipe> recipes, const AttentionInputs& in,
@@ -46,13 +80,13 @@ class Block {
       : recipe_(recipes[0]),
         in_(in),
         task_(task),
-        keys_(KeyTiles(in.k, task.batch, task.kv_head, recipe_.block_n)),
-        values_(values),
+        team_(std::max(options.threads, 1)),
         params_(MakeSoftmaxParams(recipe_, in, task.batch, task.kv_head, options.exp2_table)),
         softcap_scale_(SoftcapScale(recipe_, in, task.batch, task.kv_head)),
         d_(in.q.dim),
         d_v_(d_v),
-        n_(recipe_.block_n) {
+        n_(recipe_.block_n),
+        p_format_(recipe_.p_format == PFormat::kBF16 ? fp8::kBF16 : fp8::kE4M3FN) {
     const SequenceShape shape = ShapeOf(in);
     std::vector<int64_t> visits;
     for (int64_t r = task.row_begin; r < task.row_end; ++r) {
@@ -64,7 +98,15 @@ class Block {
       rows_.push_back(row);
       visits.push_back(row.schedule.Visits());
     }
-    for (const AttentionRecipe& recipe : recipes) sums_.emplace_back(recipe, visits, d_v);
+    const int64_t columns = (d_v / team_ + kColumns - 1) / kColumns * kColumns;
+    for (int64_t c = 0; c < d_v; c += std::max(columns, kColumns)) {
+      Part part{c, std::min(std::max(columns, kColumns), d_v - c), values, {}, {}, {}};
+      for (const AttentionRecipe& recipe : recipes)
+        part.sums.emplace_back(recipe, visits, part.columns);
+      parts_.push_back(std::move(part));
+    }
+    scorers_.resize(static_cast<size_t>(team_));
+    for (Scorer& s : scorers_) s.keys = KeyTiles(in.k, task.batch, task.kv_head, n_);
   }
 
   void Run() {
@@ -74,8 +116,19 @@ class Block {
       begin = std::min(begin, row.schedule.tile_begin);
       end = std::max(end, row.schedule.tile_end);
     }
-    for (int64_t i = begin; i < end; ++i)
-      Tile(recipe_.order == TileOrder::kLastToFirst ? end - 1 - (i - begin) : i);
+    const int64_t cells = static_cast<int64_t>(rows_.size()) * n_;
+    const int64_t at_once = team_ == 1 ? 1 : std::max<int64_t>(kTeamCells / cells, team_);
+    for (int64_t i = begin; i < end; i += at_once) {
+      tiles_.resize(static_cast<size_t>(std::min(at_once, end - i)));
+      for (size_t j = 0; j < tiles_.size(); ++j) {
+        const int64_t visit = i + static_cast<int64_t>(j);
+        Prepare(recipe_.order == TileOrder::kLastToFirst ? end - 1 - (visit - begin) : visit,
+                &tiles_[j]);
+      }
+      InTeam(tiles_.size(), [&](size_t tile) { Score(&tiles_[tile]); });
+      InTeam(rows_.size(), [&](size_t row) { Weigh(row); });
+      InTeam(parts_.size(), [&](size_t part) { Multiply(&parts_[part]); });
+    }
   }
 
   std::string Finish(float* o, float* lse) {
@@ -93,12 +146,14 @@ class Block {
                       fp8::BitCast<uint32_t>(row.softmax.missing_input));
         return std::string("attention: the captured exp2 table has no entry for input ") + bits;
       }
-      for (size_t s = 0; s < sums_.size(); ++s) {
-        float* out = o + (s * rows_.size() + r) * static_cast<size_t>(d_v_);
-        if (empty) {  // flash_fwd_kernel_sm90.h:465
-          std::fill(out, out + d_v_, 0.0f);
-        } else {
-          sums_[s].Finish(r, finish.factor, out);
+      for (Part& part : parts_) {
+        for (size_t s = 0; s < part.sums.size(); ++s) {
+          float* out = o + (s * rows_.size() + r) * static_cast<size_t>(d_v_) + part.column;
+          if (empty) {  // flash_fwd_kernel_sm90.h:465
+            std::fill(out, out + part.columns, 0.0f);
+          } else {
+            part.sums[s].Finish(r, finish.factor, out);
+          }
         }
       }
       lse[r] = finish.lse;
@@ -107,89 +162,121 @@ class Block {
   }
 
  private:
-  /// Everything that happens on key tile t, to the rows that visit it.
-  void Tile(int64_t t) {
-    active_.clear();
-    for (size_t r = 0; r < rows_.size(); ++r)
-      if (t >= rows_[r].schedule.tile_begin && t < rows_[r].schedule.tile_end) active_.push_back(r);
-    if (active_.empty()) return;
-    const int64_t first_key = rows_[active_[0]].schedule.first_key + t * n_;
-    Weigh(t, first_key);
+  static constexpr int64_t kColumns = 16;  // of V on one thread, at least: whole vectors
+  // Scores at a time: some 5 MB, and few meetings of the team, each of which may cost a time slice
+  // where other programs run.
+  static constexpr int64_t kTeamCells = 1 << 20;
 
-    const CodeView v = values_(first_key);
-    TileWeights weights{active_, p_.data(), n_, {}, scales_.data()};
-    if (recipe_.accumulation == PvAccumulation::kExact) {
-      DecodeValues(v);
-      for (ValueSums& sums : sums_) sums.AddExactly(weights, v_values_.data());
+  template <class Body>
+  void InTeam(size_t count, const Body& body) {
+    if (team_ == 1) {
+      for (size_t i = 0; i < count; ++i) body(i);
       return;
     }
-    const fp8::Format format = recipe_.p_format == PFormat::kBF16 ? fp8::kBF16 : fp8::kE4M3FN;
-    const size_t size = ElementSize(format);
-    p_codes_.resize(p_.size() * size);
-    fp8::Encode(fp8::ConstCodes(p_),
-                fp8::Codes(format, p_codes_.data(), p_.size(), static_cast<int>(size)),
-                PolicyOfP(recipe_.p_format));
-    weights.codes = {p_codes_.data(), format, static_cast<int64_t>(active_.size()), n_, n_};
-    packed_.Pack(recipe_.pv, v);
-    for (ValueSums& sums : sums_) sums.Add(weights, packed_);
+    ParallelFor(static_cast<int64_t>(count), team_, {}, [&](int64_t i) -> std::string {
+      body(static_cast<size_t>(i));
+      return "";
+    });
   }
 
-  /// P of the active rows, unrounded, and by how much each row's sums shrink.
-  void Weigh(int64_t t, int64_t first_key) {
-    const auto rows = static_cast<int64_t>(active_.size());
-    if (active_ != gathered_) GatherQueries();
-    packed_.PackTransposed(recipe_.qk, keys_(first_key));
-    words_.assign(active_.size() * static_cast<size_t>(n_), 0);
-    MultiplyAccumulate(recipe_.qk, {q_.data(), in_.q.format, rows, d_, d_}, packed_,
-                       {words_.data(), rows, n_});
-    p_.resize(words_.size());
-    scales_.resize(active_.size());
-    for (size_t i = 0; i < active_.size(); ++i) {
-      Row& row = rows_[active_[i]];
-      float* s = p_.data() + i * static_cast<size_t>(n_);
-      ScoreTile(recipe_, params_.math, softcap_scale_, row.schedule, first_key,
-                words_.data() + i * static_cast<size_t>(n_), s);
-      const bool check_inf =
-          !row.started || t >= row.schedule.check_from || t < row.schedule.check_below;
-      const bool lanes = params_.model == Exp2Model::kCorrectlyRounded;
-      scales_[i] = (lanes ? SoftmaxStepLanes : SoftmaxStep)(params_, check_inf, s,
-                                                            static_cast<int>(n_), &row.softmax);
-      row.started = true;
+  void Prepare(int64_t t, Tile* tile) {
+    tile->index = t;
+    tile->active.clear();
+    tile->place.assign(rows_.size(), -1);
+    for (size_t r = 0; r < rows_.size(); ++r) {
+      if (t < rows_[r].schedule.tile_begin || t >= rows_[r].schedule.tile_end) continue;
+      tile->place[r] = static_cast<int64_t>(tile->active.size());
+      tile->active.push_back(r);
+    }
+    // All rows share their first key.
+    tile->first_key = rows_[0].schedule.first_key + t * n_;
+    const size_t cells = tile->active.size() * static_cast<size_t>(n_);
+    tile->p.resize(cells);
+    tile->codes.resize(cells * ElementSize(p_format_));
+    tile->scales.resize(tile->active.size());
+  }
+
+  /// S = Q K^T of the active rows, from zero.
+  void Score(Tile* tile) {
+    if (tile->active.empty()) return;
+    Scorer& scorer = scorers_[team_ == 1 ? 0 : static_cast<size_t>(omp_get_thread_num())];
+    const auto rows = static_cast<int64_t>(tile->active.size());
+    const size_t row_bytes = static_cast<size_t>(d_) * ElementSize(in_.q.format);
+    if (scorer.gathered != tile->active) {
+      scorer.gathered = tile->active;
+      scorer.q.resize(tile->active.size() * row_bytes);
+      for (size_t i = 0; i < tile->active.size(); ++i)
+        std::memcpy(scorer.q.data() + i * row_bytes, rows_[tile->active[i]].q, row_bytes);
+    }
+    scorer.packed.PackTransposed(recipe_.qk, scorer.keys(tile->first_key));
+    scorer.words.assign(tile->p.size(), 0);
+    MultiplyAccumulate(recipe_.qk, {scorer.q.data(), in_.q.format, rows, d_, d_}, scorer.packed,
+                       {scorer.words.data(), rows, n_});
+    for (size_t i = 0; i < tile->active.size(); ++i) {
+      const size_t at = i * static_cast<size_t>(n_);
+      ScoreTile(recipe_, params_.math, softcap_scale_, rows_[tile->active[i]].schedule,
+                tile->first_key, scorer.words.data() + at, tile->p.data() + at);
     }
   }
 
-  /// The active rows of Q, side by side.
-  void GatherQueries() {
-    const size_t row_bytes = static_cast<size_t>(d_) * ElementSize(in_.q.format);
-    q_.resize(active_.size() * row_bytes);
-    for (size_t i = 0; i < active_.size(); ++i)
-      std::memcpy(q_.data() + i * row_bytes, rows_[active_[i]].q, row_bytes);
-    gathered_ = active_;
+  /// P of one row through the tiles, and by how much its sums shrink at each.
+  void Weigh(size_t r) {
+    Row& row = rows_[r];
+    const bool lanes = params_.model == Exp2Model::kCorrectlyRounded;
+    for (Tile& tile : tiles_) {
+      if (tile.place[r] < 0) continue;
+      const auto place = static_cast<size_t>(tile.place[r]), n = static_cast<size_t>(n_);
+      float* s = tile.p.data() + place * n;
+      const bool check_inf = !row.started || tile.index >= row.schedule.check_from ||
+                             tile.index < row.schedule.check_below;
+      tile.scales[place] = (lanes ? SoftmaxStepLanes : SoftmaxStep)(
+          params_, check_inf, s, static_cast<int>(n_), &row.softmax);
+      row.started = true;
+      if (recipe_.accumulation == PvAccumulation::kExact) continue;
+      const size_t size = ElementSize(p_format_);
+      fp8::Encode(
+          fp8::ConstCodes(std::span<const float>(s, n)),
+          fp8::Codes(p_format_, tile.codes.data() + place * n * size, n, static_cast<int>(size)),
+          PolicyOfP(recipe_.p_format));
+    }
   }
 
-  void DecodeValues(const CodeView& v) {
-    v_values_.resize(static_cast<size_t>(n_ * d_v_));
-    for (int64_t key = 0; key < n_; ++key)
-      for (int64_t c = 0; c < d_v_; ++c)
-        v_values_[static_cast<size_t>(key * d_v_ + c)] = fp8::Decode(v.format, v(key, c));
+  /// P V on the part's columns.
+  void Multiply(Part* part) {
+    for (const Tile& tile : tiles_) {
+      if (tile.active.empty()) continue;
+      const CodeView v = part->values(tile.first_key).Cols(part->column, part->columns);
+      const auto rows = static_cast<int64_t>(tile.active.size());
+      const TileWeights weights{tile.active,
+                                tile.p.data(),
+                                n_,
+                                {tile.codes.data(), p_format_, rows, n_, n_},
+                                tile.scales.data()};
+      if (recipe_.accumulation == PvAccumulation::kExact) {
+        part->decoded.clear();
+        for (int64_t key = 0; key < n_; ++key)
+          for (int64_t c = 0; c < part->columns; ++c)
+            part->decoded.push_back(fp8::Decode(v.format, v(key, c)));
+        for (ValueSums& sums : part->sums) sums.AddExactly(weights, part->decoded.data());
+      } else {
+        part->packed.Pack(recipe_.pv, v);
+        for (ValueSums& sums : part->sums) sums.Add(weights, part->packed);
+      }
+    }
   }
 
   const AttentionRecipe& recipe_;
   const AttentionInputs& in_;
   const BlockTask& task_;
-  const KeyTileSource keys_;
-  const KeyTileSource& values_;
+  const int team_;
   const SoftmaxParams params_;
   const float softcap_scale_;
   const int64_t d_, d_v_, n_;
+  const fp8::Format p_format_;
   std::vector<Row> rows_;
-  std::vector<ValueSums> sums_;  // one a recipe
-  // Per tile, reused.
-  std::vector<size_t> active_, gathered_;  // rows of this tile; those in q_
-  std::vector<uint8_t> q_, p_codes_;
-  std::vector<uint32_t> words_;
-  std::vector<float> p_, scales_, v_values_;
-  PackedB packed_;
+  std::vector<Part> parts_;
+  std::vector<Scorer> scorers_;  // one a thread
+  std::vector<Tile> tiles_;
 };
 
 }  // namespace

@@ -61,7 +61,7 @@ struct BlockTask {
 };
 
 /// Computes a task's rows once for every recipe; these share weights. V has d_v columns, and need
-/// not be in.v.
+/// not be in.v. options.threads of them share the block; 0 counts as 1.
 /// o: [recipe][row][d_v], lse: rows (both FP32, finished and divided, before output rounding).
 /// The rows' schedules share first_key. Returns "" or what went wrong.
 std::string ForwardBlock(std::span<const AttentionRecipe> recipes, const AttentionInputs& in,

@@ -98,7 +98,10 @@ FP8_HD inline TileScale MoveMaximum(const SoftmaxParams& p, bool check_inf, floa
   TileScale tile{1, 0};
   if (!first) {  // softmax.h:116-120
     const float current = check_inf && max == minus_inf ? 0 : max;
-    tile.scale = Exp2(p, row, p.math.Mul(p.math.Add(row->max, -current), p.scale_log2));
+    const float distance = p.math.Mul(p.math.Add(row->max, -current), p.scale_log2);
+    // Most tiles leave the maximum where it is.
+    tile.scale =
+        distance == 0 && p.model == Exp2Model::kCorrectlyRounded ? 1 : Exp2(p, row, distance);
     for (float& sum : row->sum) sum = p.math.Mul(sum, tile.scale);
   }
   row->max = max;
