@@ -50,6 +50,9 @@ void RunPiece(const LaneJob& job, size_t first, size_t n, uint32_t* room, void* 
 
 void Run(const LaneJob& job, bool stream) {
   constexpr size_t kPiece = 2048;  // its floats, 8 KiB, and its codes stay in L1
+  // FP32 to E4M3FN from DRAM, against memcpy in the same run: pieces of 2048, one piece ahead,
+  // 0.70; 1024, 0.97; 512, two pieces ahead, 1.04; 256, four ahead, 1.04.
+  constexpr size_t kStreamPiece = 512;
   constexpr size_t kLine = 64;
   alignas(kLine) uint32_t room[kPiece];
   const size_t out_bytes =
@@ -63,16 +66,16 @@ void Run(const LaneJob& job, bool stream) {
       RunPiece(job, i, std::min(piece, job.n - i), room, out + i * out_bytes);
     return;
   }
-  alignas(kLine) uint8_t staged[kPiece * sizeof(float)];
+  alignas(kLine) uint8_t staged[kStreamPiece * sizeof(float)];
   const size_t past = reinterpret_cast<uintptr_t>(out) % kLine;
   size_t i = std::min(job.n, past == 0 ? 0 : (kLine - past) / out_bytes);
   RunPiece(job, 0, i, room, out);
   const auto* in = static_cast<const uint8_t*>(job.in);
-  for (; i + kPiece <= job.n; i += kPiece) {
-    const uint8_t* ahead = in + (i + kPiece) * in_bytes;
-    for (size_t k = 0; k < kPiece * in_bytes; k += kLine) hwy::Prefetch(ahead + k);
-    RunPiece(job, i, kPiece, room, staged);
-    StreamOut(staged, out + i * out_bytes, kPiece * out_bytes);
+  for (; i + kStreamPiece <= job.n; i += kStreamPiece) {
+    const uint8_t* ahead = in + (i + 2 * kStreamPiece) * in_bytes;
+    for (size_t k = 0; k < kStreamPiece * in_bytes; k += kLine) hwy::Prefetch(ahead + k);
+    RunPiece(job, i, kStreamPiece, room, staged);
+    StreamOut(staged, out + i * out_bytes, kStreamPiece * out_bytes);
   }
   hwy::FlushStream();
   RunPiece(job, i, job.n - i, room, out + i * out_bytes);

@@ -202,9 +202,9 @@ HWY_INLINE void DecodeByNibbles(const uint8_t* in, uint32_t* out, size_t n,
 template <class In, class Step>
 void DecodeEach(const In* in, uint32_t* out, size_t n, const Step& step) {
   const D32 d;
-  ForEachBlock(hn::Lanes(d), in, nullptr, out, n,
-               [&](const In* codes, const uint32_t*, uint32_t* x)
-                   LOSTBITS_INLINE { hn::StoreU(step(LoadLow(d, codes)), d, x); });
+  ForEachBlock<false>(hn::Lanes(d), in, nullptr, out, n,
+                      [&](const In* codes, const uint32_t*, uint32_t* x)
+                          LOSTBITS_INLINE { hn::StoreU(step(LoadLow(d, codes)), d, x); });
 }
 
 template <class In>
@@ -243,12 +243,12 @@ void DecodeHalves(const uint16_t* in, uint32_t* out, size_t n, const DecodePlan&
   const hn::RebindToFloat<D32> df;
   const hn::Rebind<hwy::float16_t, D32> dh;
   const hn::Rebind<uint16_t, D32> d16;
-  ForEachBlock(hn::Lanes(d), in, nullptr, out, n,
-               [&](const uint16_t* codes, const uint32_t*, uint32_t* x) LOSTBITS_INLINE {
-                 const auto half = hn::BitCast(dh, hn::LoadU(d16, codes));
-                 const auto bits = hn::BitCast(d, hn::PromoteTo(df, half));
-                 hn::StoreU(WithNan(d, bits, plan), d, x);
-               });
+  ForEachBlock<false>(hn::Lanes(d), in, nullptr, out, n,
+                      [&](const uint16_t* codes, const uint32_t*, uint32_t* x) LOSTBITS_INLINE {
+                        const auto half = hn::BitCast(dh, hn::LoadU(d16, codes));
+                        const auto bits = hn::BitCast(d, hn::PromoteTo(df, half));
+                        hn::StoreU(WithNan(d, bits, plan), d, x);
+                      });
 }
 
 /// Replaces the default NaN by the policy's.
@@ -260,7 +260,8 @@ void ReplaceNan(uint32_t* bits, size_t n, const DecodePlan& shared) {
 }
 
 /// Decodes as many codes as tables can, and returns how many.
-size_t DecodeByTables(const uint8_t* in, uint32_t* out, size_t n, const DecodePlan& plan) {
+size_t DecodeByTables([[maybe_unused]] const uint8_t* in, [[maybe_unused]] uint32_t* out,
+                      [[maybe_unused]] size_t n, [[maybe_unused]] const DecodePlan& plan) {
 #if HWY_TARGET == HWY_SCALAR
   return 0;
 #else

@@ -120,7 +120,7 @@ HWY_INLINE uint32_t Offset(const EncodePlan& plan) {
 }
 
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE bool AllFinite(D d, V magnitude) {
+HWY_INLINE bool AllFinite([[maybe_unused]] D d, V magnitude) {
   const hn::RebindToSigned<D> di;  // signed comparisons are cheaper, and no magnitude is negative
   const auto last = hn::Set(di, static_cast<int32_t>(kInfinityBits - 1));
   return hn::AllFalse(di, hn::Gt(hn::BitCast(di, magnitude), last));
@@ -156,7 +156,7 @@ HWY_INLINE V WholeCode(D d, V bits, V random, const EncodePlan& plan) {
 #if HWY_TARGET == HWY_SCALAR
 
 template <class D>
-HWY_INLINE size_t BlockSize(D) {
+HWY_INLINE size_t BlockSize(D /*d*/) {
   return 1;
 }
 /// One float to one code.
@@ -279,17 +279,20 @@ template <int kM, LaneRounding kRounding, class Out>
 void EncodeSmall(const uint32_t* in, const uint32_t* random, Out* out, size_t n,
                  const EncodePlan& shared) {
   const EncodePlan plan = shared;  // a copy: no store of a code can change it
+  constexpr bool kRandom = kRounding >= LaneRounding::kStochastic;
   const D32 d;
   if constexpr (sizeof(Out) == 1) {
-    ForEachBlock(BlockSize(d), in, random, out, n,
-                 [&](const uint32_t* x, const uint32_t* r, uint8_t* codes)
-                     LOSTBITS_INLINE { EncodeBlock<kM, kRounding>(d, x, r, codes, plan); });
+    ForEachBlock<kRandom>(
+        BlockSize(d), in, random, out, n,
+        [&](const uint32_t* x, const uint32_t* r, uint8_t* codes)
+            LOSTBITS_INLINE { EncodeBlock<kM, kRounding>(d, x, r, codes, plan); });
   } else {
-    ForEachBlock(hn::Lanes(d), in, random, out, n,
-                 [&](const uint32_t* x, const uint32_t* r, Out* codes) LOSTBITS_INLINE {
-                   const auto word = r == nullptr ? hn::Zero(d) : hn::LoadU(d, r);
-                   StoreLow(d, WholeCode<kM, kRounding>(d, hn::LoadU(d, x), word, plan), codes);
-                 });
+    ForEachBlock<kRandom>(hn::Lanes(d), in, random, out, n,
+                          [&](const uint32_t* x, const uint32_t* r, Out* codes) LOSTBITS_INLINE {
+                            const auto word = kRandom ? hn::LoadU(d, r) : hn::Zero(d);
+                            StoreLow(d, WholeCode<kM, kRounding>(d, hn::LoadU(d, x), word, plan),
+                                     codes);
+                          });
   }
 }
 
@@ -317,13 +320,15 @@ template <int kDrop, Rounding kRounding, class Out>
 void EncodeFloatExponent(const uint32_t* in, const uint32_t* random, Out* out, size_t n,
                          const EncodePlan& shared) {
   const EncodePlan plan = shared;
+  constexpr bool kRandom = kRounding == Rounding::kStochastic;
   const D32 d;
-  ForEachBlock(hn::Lanes(d), in, random, out, n,
-               [&](const uint32_t* x, const uint32_t* r, Out* codes) LOSTBITS_INLINE {
-                 const auto word = r == nullptr ? hn::Zero(d) : hn::LoadU(d, r);
-                 const auto bits = hn::LoadU(d, x);
-                 StoreLow(d, FloatExponentCode<kDrop, kRounding>(d, bits, word, plan), codes);
-               });
+  ForEachBlock<kRandom>(hn::Lanes(d), in, random, out, n,
+                        [&](const uint32_t* x, const uint32_t* r, Out* codes) LOSTBITS_INLINE {
+                          const auto word = kRandom ? hn::LoadU(d, r) : hn::Zero(d);
+                          const auto bits = hn::LoadU(d, x);
+                          StoreLow(d, FloatExponentCode<kDrop, kRounding>(d, bits, word, plan),
+                                   codes);
+                        });
 }
 
 template <int kDrop, class Out>

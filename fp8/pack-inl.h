@@ -98,24 +98,20 @@ HWY_INLINE void StoreBytes(D d, V bytes, uint8_t* out) {
 
 using D32 = hn::ScalableTag<uint32_t>;
 
-/// Runs `step(i, in, random, out)` on every whole block of elements, and once on padded copies of
-/// what is left. Where random is null, so is what step gets.
-template <class In, class Out, class Step>
+/// Runs `step(in, random, out)` on every whole block of elements, and once on padded copies of what
+/// is left. `random` is null, and stays so, unless kRandom.
+template <bool kRandom, class In, class Out, class Step>
 HWY_INLINE void ForEachBlock(size_t block, const In* in, const uint32_t* random, Out* out, size_t n,
                              const Step& step) {
   size_t i = 0;
-  if (random == nullptr) {
-    for (; i + block <= n; i += block) step(in + i, nullptr, out + i);
-  } else {
-    for (; i + block <= n; i += block) step(in + i, random + i, out + i);
-  }
+  for (; i + block <= n; i += block) step(in + i, kRandom ? random + i : nullptr, out + i);
   if (i == n) return;
   In last_in[HWY_MAX_BYTES] = {};
   uint32_t last_random[HWY_MAX_BYTES] = {};
   Out last_out[HWY_MAX_BYTES];
   std::copy(in + i, in + n, last_in);
-  if (random != nullptr) std::copy(random + i, random + n, last_random);
-  step(last_in, random == nullptr ? nullptr : last_random, last_out);
+  if constexpr (kRandom) std::copy(random + i, random + n, last_random);
+  step(last_in, kRandom ? last_random : nullptr, last_out);
   std::copy(last_out, last_out + (n - i), out + i);
 }
 

@@ -22,7 +22,9 @@ TEST(LargeArrays, AreTheSameBits) {
     Encode(x, {kE4M3FN, codes.data() + shift, n, 1});
     ASSERT_EQ(std::memcmp(codes.data() + shift, expected.data(), n), 0) << shift;
     ASSERT_EQ(codes[shift + n], 0xA5);
-    if (shift > 0) ASSERT_EQ(codes[shift - 1], 0xA5);
+    if (shift > 0) {
+      ASSERT_EQ(codes[shift - 1], 0xA5);
+    }
   }
   std::vector<float> values(n);
   Decode({kE4M3FN, expected}, values, {}, {Path::kIntegers});
