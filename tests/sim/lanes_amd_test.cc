@@ -91,6 +91,10 @@ TEST_P(AmdLanes, RoundSubnormalSumsOnce) {
           b[i] = static_cast<uint32_t>(test::CodeWithExponent(r, row.spec.b, e - e / 2));
         }
       }
+      if (row.spec.group > 1 && r.OneIn(2)) {  // half of FP32's last place, and what decides it
+        SetProduct(x, row.spec, 0, -150, r.OneIn(2));
+        SetProduct(x, row.spec, 1, -182 - r.Between(0, 4), r.OneIn(2));
+      }
       for (uint32_t& c : x.c) {
         c = r.OneIn(4) ? 0 : static_cast<uint32_t>(test::CodeWithExponent(r, fp8::kFP32, -127));
       }
@@ -106,9 +110,9 @@ TEST_P(AmdLanes, SendSumsThatSpreadTooFarToTheIntegers) {
     const sim::ArchRow& row = test::Row(name);
     for (int repeat = 0; repeat < 100; ++repeat) {
       MatrixCase x = Zeros("spread", 2, 20, row.spec.group);
-      const int high = r.Between(0, 20);
+      const int high = r.Between(6, 12);
       SetProduct(x, row.spec, 0, high, false);
-      SetProduct(x, row.spec, 1, high - r.Between(20, 48), r.OneIn(2));
+      SetProduct(x, row.spec, 1, high - r.Between(30, 58), r.OneIn(2));
       if (row.spec.group > 2) SetProduct(x, row.spec, 2, high, r.OneIn(2));
       const bool cancels = r.OneIn(2);
       for (uint32_t& c : x.c) {
@@ -135,6 +139,10 @@ TEST_P(AmdLanes, GiveZerosTheirSign) {
             code = static_cast<uint32_t>(r.OneIn(4) ? test::CodeOf(f, 1) : test::ZeroCode(r, f));
           }
         }
+      }
+      if (r.OneIn(3)) {  // +0 * -1 in every place
+        for (auto& a : x.a) a.assign(a.size(), 0);
+        for (auto& b : x.b) b.assign(b.size(), PowerOfTwo(row.spec.b, 0, true));
       }
       for (uint32_t& c : x.c) c = r.OneIn(3) ? 0xBF80'0000 : r.OneIn(2) ? 0x8000'0000 : 0;
       ASSERT_TRUE(Same(row, x));
