@@ -4,7 +4,9 @@
 
 #if defined(__x86_64__)
 // GCC 12 takes the undefined registers inside its own intrinsics for our mistake.
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 #define LOSTBITS_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
 #endif
