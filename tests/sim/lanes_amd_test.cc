@@ -212,7 +212,8 @@ TEST_P(AmdLanes, FloorLateSums) {
   for (const sim::ArchRow& row : sim::kArchTable) {
     if (!IsAmd(row) || !sim::AddsCLate(row.spec.flow)) continue;
     for (int repeat = 0; repeat < 60; ++repeat) {
-      MatrixCase x = DrawMatrix(r, row.spec, 4, 24, row.spec.group, Pattern::kEqualExponents);
+      MatrixCase x = DrawMatrix(r, row.spec, 4, 24, row.spec.group,
+                                r.OneIn(2) ? Pattern::kEqualExponents : Pattern::kNormal);
       x.what = "late";
       if (r.OneIn(2)) {  // one product, a power of two: exact halves
         x = Zeros("late halves", 4, 24, row.spec.group);
@@ -222,6 +223,31 @@ TEST_P(AmdLanes, FloorLateSums) {
         c = static_cast<uint32_t>(test::CodeWithExponent(r, fp8::kFP32, r.Between(-40, 40)));
         if (r.OneIn(4)) c &= 0xFF80'0000;
         if (r.OneIn(4)) c |= 0x0000'0001;
+      }
+      ASSERT_TRUE(Same(row, x));
+    }
+  }
+}
+
+// One small product beside zeros times large numbers, which set no maximum.
+TEST_P(AmdLanes, LetZeroProductsSetNoLateMaximum) {
+  Random r(68);
+  for (const sim::ArchRow& row : sim::kArchTable) {
+    if (!IsAmd(row) || !sim::AddsCLate(row.spec.flow)) continue;
+    for (int repeat = 0; repeat < 20; ++repeat) {
+      MatrixCase x = Zeros("late zeros", 4, 24, row.spec.group);
+      const size_t at = r.Below(static_cast<uint32_t>(row.spec.group));
+      for (auto& a : x.a) {
+        a[at] = static_cast<uint32_t>(test::CodeWithExponent(r, row.spec.a, -20));
+      }
+      for (auto& b : x.b) {
+        for (uint32_t& code : b) {
+          code = static_cast<uint32_t>(test::CodeWithExponent(r, row.spec.b, 100));
+        }
+        b[at] = static_cast<uint32_t>(test::CodeWithExponent(r, row.spec.b, -20));
+      }
+      for (uint32_t& c : x.c) {
+        if (r.OneIn(2)) c = static_cast<uint32_t>(test::CodeWithExponent(r, fp8::kFP32, -50));
       }
       ASSERT_TRUE(Same(row, x));
     }
