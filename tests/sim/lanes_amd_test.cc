@@ -103,6 +103,15 @@ TEST_P(AmdLanes, RoundSubnormalSumsOnce) {
   }
 }
 
+// -2^-200 rounds to +0 in a unit whose underflow has no sign.
+TEST_P(AmdLanes, LeaveUnsignedUnderflowToTheIntegers) {
+  sim::ArchRow row = test::Row("cdna1:mfma:bf16:f32");
+  row.spec.signed_underflow = false;
+  MatrixCase x = Zeros("underflow", 2, 20, row.spec.group);
+  SetProduct(x, row.spec, 0, -200, true);
+  ASSERT_TRUE(Same(row, x));
+}
+
 // One huge and one tiny product, with and without the other's negative: FP64 holds no such sum.
 TEST_P(AmdLanes, SendSumsThatSpreadTooFarToTheIntegers) {
   Random r(62);
