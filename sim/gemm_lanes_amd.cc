@@ -286,7 +286,8 @@ bool NeverFlushes(const AccumSpec& s) {
 void MultiplyFloatLanes(const PackedB::Impl& b, CodeView a, const uint8_t* rows,
                         MatrixView<uint32_t> c) {
   // Chains that hide an operation's latency; 32 vector registers hold twice what 16 do.
-  constexpr int kFew = HWY_TARGET <= HWY_AVX3 ? 4 : 2, kMany = 8;
+  constexpr int kFew = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+  [[maybe_unused]] constexpr int kMany = 8;  // for FmaChain, where there is one
   const AccumSpec& s = b.spec;
   switch (s.flow) {
     case Flow::kExact:
