@@ -33,19 +33,22 @@ HWY_INLINE void StreamOut(const uint8_t* from, uint8_t* to, size_t bytes) {
   for (size_t i = 0; i < bytes; i += step) hn::Stream(hn::Load(d8, from + i), d8, to + i);
 }
 
+/// Whether a job's codes become floats in memory before they are encoded.
+bool IsDecoded(const LaneJob& job) {
+  return job.encode != nullptr && !Reads(job.decode.from, *job.encode);
+}
+
 /// One piece of a job: elements first .. first + n, to `out`.
 void RunPiece(const LaneJob& job, size_t first, size_t n, uint32_t* room, void* out) {
   const auto in_bytes = static_cast<size_t>(ContainerBytes(job.decode.from));
   const char* in = static_cast<const char*>(job.in) + first * in_bytes;
   if (job.encode == nullptr) return Decode(in, static_cast<uint32_t*>(out), n, job.decode);
-  const uint32_t* floats = room;
-  if (job.decode.from == kFP32) {
-    floats = reinterpret_cast<const uint32_t*>(in);
-  } else {
-    Decode(in, room, n, job.decode);
-  }
   const uint32_t* random = job.random == nullptr ? nullptr : job.random + first;
-  Encode(floats, random, out, n, *job.encode);
+  if (IsDecoded(job)) {
+    Decode(in, room, n, job.decode);
+    return Encode(false, room, random, out, n, *job.encode);
+  }
+  Encode(job.decode.from == kBF16, in, random, out, n, *job.encode);
 }
 
 void Run(const LaneJob& job, bool stream) {
@@ -60,8 +63,7 @@ void Run(const LaneJob& job, bool stream) {
   const auto in_bytes = static_cast<size_t>(ContainerBytes(job.decode.from));
   auto* out = static_cast<uint8_t*>(job.out);
   if (!stream) {
-    const bool direct = job.encode == nullptr || job.decode.from == kFP32;
-    const size_t piece = direct ? std::max<size_t>(job.n, 1) : kPiece;
+    const size_t piece = IsDecoded(job) ? kPiece : std::max<size_t>(job.n, 1);
     for (size_t i = 0; i < job.n; i += piece)
       RunPiece(job, i, std::min(piece, job.n - i), room, out + i * out_bytes);
     return;

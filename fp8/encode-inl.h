@@ -39,6 +39,13 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// Floats by their bits, or by the upper halves of them: BF16.
+template <class In>
+HWY_INLINE hn::Vec<D32> LoadFloats(D32 d, const In* in) {
+  if constexpr (sizeof(In) == 4) return hn::LoadU(d, in);
+  return hn::ShiftLeft<16>(LoadLow(d, in));
+}
+
 constexpr uint32_t kInfinityBits = 0x7F80'0000;
 constexpr uint32_t kSignBit = 0x8000'0000;
 
@@ -99,15 +106,14 @@ HWY_INLINE V RoundedCode(D d, V bits, V magnitude, V random, const EncodePlan& p
         const auto up = hn::Ge(part, hn::ConvertTo(df, hn::BitCast(di, need)));
         return hn::Sub(code, VecFromMask(d, hn::RebindMask(d, up)));  // a true lane is -1
       }
-      // Two halves, since ConvertTo is signed.
-      const auto half = hn::Set(df, 0x1p31f);
-      const auto upper = hn::Ge(part, half);
-      const auto rest = hn::Sub(part, hn::IfThenElseZero(upper, half));
-      const V top = hn::And(VecFromMask(d, hn::RebindMask(d, upper)), hn::Set(d, kSignBit));
-      const V fraction = hn::Or(hn::BitCast(d, hn::ConvertTo(di, rest)), top);
-      const V sum32 = hn::Add(fraction, hn::ShiftLeftSame(random, 32 - plan.random_bit_count));
-      const V carry = VecFromMask(d, hn::Lt(sum32, fraction));
-      return hn::Sub(code, carry);
+      // part + r > 2^32 - 1, where r is `random` at the top: part, cut, above ~r, which may be cut
+      // to a float too, since part is one. In two halves, since ConvertTo is signed.
+      const V limit = hn::Not(hn::ShiftLeftSame(random, 32 - plan.random_bit_count));
+      const auto high = hn::ConvertTo(df, hn::BitCast(di, hn::ShiftRight<16>(limit)));
+      const auto low = hn::ConvertTo(df, hn::BitCast(di, hn::And(limit, hn::Set(d, 0xFFFFu))));
+      const auto most = hn::MulAdd(high, hn::Set(df, 65536.0f), low);
+      const auto up = hn::Gt(hn::Trunc(part), most);
+      return hn::Sub(code, VecFromMask(d, hn::RebindMask(d, up)));
     }
   }
 }
@@ -129,6 +135,7 @@ HWY_INLINE bool AllFinite([[maybe_unused]] D d, V magnitude) {
 /// Codes with their specials, from codes that are right for all finite numbers.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V WithSpecials(D d, V bits, V magnitude, V code, const EncodePlan& plan) {
+  if (HWY_LIKELY(AllFinite(d, magnitude))) return code;
   const hn::RebindToSigned<D> di;
   const V negative = hn::BitCast(d, hn::BroadcastSignBit(hn::BitCast(di, bits)));
   const auto pick = [&](const uint32_t(&codes)[2]) HWY_ATTR {
@@ -155,37 +162,29 @@ HWY_INLINE V WholeCode(D d, V bits, V random, const EncodePlan& plan) {
 
 #if HWY_TARGET == HWY_SCALAR
 
-template <class D>
-HWY_INLINE size_t BlockSize(D /*d*/) {
-  return 1;
-}
-/// One float to one code.
-template <int kM, LaneRounding kRounding, class D>
-HWY_INLINE void EncodeBlock(D d, const uint32_t* in, const uint32_t* random, uint8_t* out,
+/// One number to one code.
+template <int kM, LaneRounding kRounding, class D, class In>
+HWY_INLINE void EncodeBlock(D d, const In* in, const uint32_t* random, uint8_t* out,
                             const EncodePlan& plan) {
   constexpr bool kRandom = kRounding >= LaneRounding::kStochastic;
   const auto word = hn::Set(d, kRandom ? *random : 0);
-  const auto code = WholeCode<kM, kRounding>(d, hn::LoadU(d, in), word, plan);
+  const auto code = WholeCode<kM, kRounding>(d, LoadFloats(d, in), word, plan);
   *out = static_cast<uint8_t>(hn::GetLane(code));
 }
 
 #else
 
-template <class D>
-HWY_INLINE size_t BlockSize(D d) {
-  return 4 * hn::Lanes(d);
-}
 /// Four vectors of floats to one of codes.
-template <int kM, LaneRounding kRounding, class D>
-HWY_INLINE void EncodeBlock(D d, const uint32_t* in, const uint32_t* random, uint8_t* out,
+template <int kM, LaneRounding kRounding, class D, class In>
+HWY_INLINE void EncodeBlock(D d, const In* in, const uint32_t* random, uint8_t* out,
                             const EncodePlan& plan) {
   using V = hn::Vec<D>;
   const size_t n = hn::Lanes(d);
   constexpr bool kRandom = kRounding >= LaneRounding::kStochastic;
   const auto word = [&](size_t k)
                         HWY_ATTR { return kRandom ? hn::LoadU(d, random + k * n) : hn::Zero(d); };
-  const V x0 = hn::LoadU(d, in), x1 = hn::LoadU(d, in + n);
-  const V x2 = hn::LoadU(d, in + 2 * n), x3 = hn::LoadU(d, in + 3 * n);
+  const V x0 = LoadFloats(d, in), x1 = LoadFloats(d, in + n);
+  const V x2 = LoadFloats(d, in + 2 * n), x3 = LoadFloats(d, in + 3 * n);
   const V mask = hn::Set(d, kSignBit - 1);
   const V m0 = hn::And(x0, mask), m1 = hn::And(x1, mask);
   const V m2 = hn::And(x2, mask), m3 = hn::And(x3, mask);
@@ -271,34 +270,35 @@ HWY_INLINE V FloatExponentCode(D d, V bits, V random, const EncodePlan& plan) {
     const V sign = hn::And(negative, hn::Set(d, static_cast<uint32_t>(SignMask(plan.to))));
     code = hn::Or(code, sign);
   }
-  if (HWY_LIKELY(AllFinite(d, magnitude))) return code;
   return WithSpecials(d, bits, magnitude, code, plan);
 }
 
-template <int kM, LaneRounding kRounding, class Out>
-void EncodeSmall(const uint32_t* in, const uint32_t* random, Out* out, size_t n,
+template <int kM, LaneRounding kRounding, class In, class Out>
+void EncodeSmall(const In* in, const uint32_t* random, Out* out, size_t n,
                  const EncodePlan& shared) {
   const EncodePlan plan = shared;  // a copy: no store of a code can change it
   constexpr bool kRandom = kRounding >= LaneRounding::kStochastic;
   const D32 d;
   if constexpr (sizeof(Out) == 1) {
-    ForEachBlock<kRandom>(
-        BlockSize(d), in, random, out, n,
-        [&](const uint32_t* x, const uint32_t* r, uint8_t* codes)
-            LOSTBITS_INLINE { EncodeBlock<kM, kRounding>(d, x, r, codes, plan); });
+    const size_t block = HWY_TARGET == HWY_SCALAR ? 1 : 4 * hn::Lanes(d);
+    ForEachBlock<kRandom>(block, in, random, out, n,
+                          [&](const In* x, const uint32_t* r, uint8_t* codes) LOSTBITS_INLINE {
+                            EncodeBlock<kM, kRounding>(d, x, r, codes, plan);
+                          });
   } else {
     ForEachBlock<kRandom>(hn::Lanes(d), in, random, out, n,
-                          [&](const uint32_t* x, const uint32_t* r, Out* codes) LOSTBITS_INLINE {
+                          [&](const In* x, const uint32_t* r, Out* codes) LOSTBITS_INLINE {
                             const auto word = kRandom ? hn::LoadU(d, r) : hn::Zero(d);
-                            StoreLow(d, WholeCode<kM, kRounding>(d, hn::LoadU(d, x), word, plan),
+                            StoreLow(d, WholeCode<kM, kRounding>(d, LoadFloats(d, x), word, plan),
                                      codes);
                           });
   }
 }
 
-template <int kM, class Out>
-void EncodeSmallRounded(const uint32_t* in, const uint32_t* random, void* out, size_t n,
+template <int kM, class In, class Out>
+void EncodeSmallRounded(const void* from, const uint32_t* random, void* out, size_t n,
                         const EncodePlan& plan) {
+  const auto* in = static_cast<const In*>(from);
   auto* codes = static_cast<Out*>(out);
   switch (plan.lane_rounding) {
     case LaneRounding::kMode:
@@ -314,6 +314,13 @@ void EncodeSmallRounded(const uint32_t* in, const uint32_t* random, void* out, s
     case LaneRounding::kStochasticWide:
       return EncodeSmall<kM, LaneRounding::kStochasticWide>(in, random, codes, n, plan);
   }
+}
+
+template <int kM>
+void EncodeBytes(bool bf16, const void* in, const uint32_t* random, void* out, size_t n,
+                 const EncodePlan& plan) {
+  if (bf16) return EncodeSmallRounded<kM, uint16_t, uint8_t>(in, random, out, n, plan);
+  return EncodeSmallRounded<kM, uint32_t, uint8_t>(in, random, out, n, plan);
 }
 
 template <int kDrop, Rounding kRounding, class Out>
@@ -332,8 +339,9 @@ void EncodeFloatExponent(const uint32_t* in, const uint32_t* random, Out* out, s
 }
 
 template <int kDrop, class Out>
-void EncodeFloatExponentRounded(const uint32_t* in, const uint32_t* random, void* out, size_t n,
+void EncodeFloatExponentRounded(const void* from, const uint32_t* random, void* out, size_t n,
                                 const EncodePlan& plan) {
+  const auto* in = static_cast<const uint32_t*>(from);
   auto* codes = static_cast<Out*>(out);
   switch (plan.rounding) {
     case Rounding::kNearestEven:
@@ -353,8 +361,14 @@ void EncodeFloatExponentRounded(const uint32_t* in, const uint32_t* random, void
   }
 }
 
-/// Floats, given by their bits, to codes.
-void Encode(const uint32_t* in, const uint32_t* random, void* out, size_t n,
+/// Whether Encode below reads codes of `from`; those of other formats are decoded for it.
+inline bool Reads(Format from, const EncodePlan& plan) {
+  const bool to_bytes = !HasFloatExponents(plan.to) && StorageBits(plan.to) <= 8;
+  return from == kFP32 || (from == kBF16 && to_bytes);
+}
+
+/// Floats, given by their bits or, if `bf16`, the upper halves of these, to codes.
+void Encode(bool bf16, const void* in, const uint32_t* random, void* out, size_t n,
             const EncodePlan& plan) {
   if (HasFloatExponents(plan.to)) {
     switch (plan.to.mantissa_bits) {
@@ -362,16 +376,16 @@ void Encode(const uint32_t* in, const uint32_t* random, void* out, size_t n,
       case 7: return EncodeFloatExponentRounded<16, uint16_t>(in, random, out, n, plan);
       case 10: return EncodeFloatExponentRounded<13, uint32_t>(in, random, out, n, plan);
       default:
-        return EncodeFloatExponent<0, Rounding::kTowardZero>(in, nullptr,
-                                                             static_cast<uint32_t*>(out), n, plan);
+        return EncodeFloatExponent<0, Rounding::kTowardZero>(
+            static_cast<const uint32_t*>(in), nullptr, static_cast<uint32_t*>(out), n, plan);
     }
   }
   switch (plan.to.mantissa_bits) {
-    case 1: return EncodeSmallRounded<1, uint8_t>(in, random, out, n, plan);
-    case 2: return EncodeSmallRounded<2, uint8_t>(in, random, out, n, plan);
-    case 3: return EncodeSmallRounded<3, uint8_t>(in, random, out, n, plan);
-    case 4: return EncodeSmallRounded<4, uint8_t>(in, random, out, n, plan);
-    default: return EncodeSmallRounded<10, uint16_t>(in, random, out, n, plan);
+    case 1: return EncodeBytes<1>(bf16, in, random, out, n, plan);
+    case 2: return EncodeBytes<2>(bf16, in, random, out, n, plan);
+    case 3: return EncodeBytes<3>(bf16, in, random, out, n, plan);
+    case 4: return EncodeBytes<4>(bf16, in, random, out, n, plan);
+    default: return EncodeSmallRounded<10, uint32_t, uint16_t>(in, random, out, n, plan);
   }
 }
 
