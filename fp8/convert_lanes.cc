@@ -19,6 +19,7 @@
 // foreach_target.h comes first.
 #include "fp8/decode-inl.h"
 #include "fp8/encode-inl.h"
+#include "fp8/recode-inl.h"
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
@@ -64,7 +65,7 @@ void Run(const LaneJob& job, bool stream) {
   auto* out = static_cast<uint8_t*>(job.out);
   if (!stream) {
     const size_t piece = IsDecoded(job) ? kPiece : std::max<size_t>(job.n, 1);
-    for (size_t i = 0; i < job.n; i += piece)
+    for (size_t i = Recode(job); i < job.n; i += piece)
       RunPiece(job, i, std::min(piece, job.n - i), room, out + i * out_bytes);
     return;
   }
