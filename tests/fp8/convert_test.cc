@@ -269,20 +269,22 @@ TEST(Convert, EveryPairOfFormats) {
   std::mt19937_64 generator(7);
   for (const Format from : kAllFormats) {
     for (const Format to : kAllFormats) {
-      const size_t n = 300;
-      std::vector<uint64_t> in64(n), out64(n);
-      std::vector<char> in(n * 8), out(n * 8);
-      const int in_bytes = ContainerBytes(from), out_bytes = ContainerBytes(to);
-      for (size_t i = 0; i < n; ++i) {
-        in64[i] = generator();
-        std::memcpy(in.data() + i * in_bytes, &in64[i], in_bytes);  // little-endian: low bytes
-      }
-      Encode({from, in.data(), n, in_bytes}, {to, out.data(), n, out_bytes});
-      for (size_t i = 0; i < n; ++i) {
-        uint64_t code = 0;
-        std::memcpy(&code, out.data() + i * out_bytes, out_bytes);
-        ASSERT_EQ(code, Pack(to, Unpack(from, in64[i])).code)
-            << FormatName(from) << " " << HexCode(in64[i]) << " to " << FormatName(to);
+      for (const size_t n : {300, 1100}) {  // without a table of 256 results, and with one
+        std::vector<uint64_t> in64(n);
+        std::vector<char> in(n * 8), out((n + 1) * 8, '\xA5');
+        const int in_bytes = ContainerBytes(from), out_bytes = ContainerBytes(to);
+        for (size_t i = 0; i < n; ++i) {
+          in64[i] = generator();
+          std::memcpy(in.data() + i * in_bytes, &in64[i], in_bytes);  // little-endian: low bytes
+        }
+        Encode({from, in.data(), n, in_bytes}, {to, out.data(), n, out_bytes});
+        for (size_t i = 0; i < n; ++i) {
+          uint64_t code = 0;
+          std::memcpy(&code, out.data() + i * out_bytes, out_bytes);
+          ASSERT_EQ(code, Pack(to, Unpack(from, in64[i])).code)
+              << FormatName(from) << " " << HexCode(in64[i]) << " to " << FormatName(to);
+        }
+        ASSERT_EQ(out[n * out_bytes], '\xA5') << FormatName(from) << " to " << FormatName(to);
       }
     }
   }
