@@ -76,8 +76,11 @@ void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed) 
     throw std::invalid_argument("PackedB: block scales and FP64 words are not modelled");
   }
   Impl& b = *impl_;
-  b.spec = spec;
-  b.plan = PlanLanes(spec);
+  if (!(b.spec == spec) || b.instruction_set != InstructionSetName()) {
+    b.spec = spec;
+    b.instruction_set = InstructionSetName();
+    b.plan = BestPlan(spec);
+  }
   b.k = transposed ? codes.cols : codes.rows;
   b.n = transposed ? codes.rows : codes.cols;
   b.transposed = transposed;
@@ -142,8 +145,9 @@ void MultiplyAccumulateScalar(const AccumSpec& spec, CodeView a, const PackedB& 
 }
 
 const char* LanePathName(const AccumSpec& spec) {
-  switch (PlanLanes(spec).path) {
-    case LanePath::kNarrow: return "narrow";
+  switch (BestPlan(spec).path) {
+    case LanePath::kCut: return "cut";
+    case LanePath::kBytes: return "bytes";
     case LanePath::kWide: return "wide";
     case LanePath::kFloat: return "float";
     case LanePath::kDouble: return "double";
