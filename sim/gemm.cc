@@ -84,12 +84,7 @@ void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed) 
   b.k = transposed ? codes.cols : codes.rows;
   b.n = transposed ? codes.rows : codes.cols;
   b.transposed = transposed;
-  const auto row_bytes = static_cast<size_t>(codes.cols * ElementBytes(codes.format));
-  b.codes.resize(row_bytes * static_cast<size_t>(codes.rows));
-  for (int64_t r = 0; r < codes.rows && row_bytes > 0; ++r) {
-    std::memcpy(b.codes.data() + static_cast<size_t>(r) * row_bytes, codes.Rows(r, 1).data,
-                row_bytes);
-  }
+  b.codes = codes;
   if (b.plan.path == LanePath::kInteger) return;
   const int64_t strips = (b.n + kStrip - 1) / kStrip;
   b.strips.Reserve(strips * GroupCount(spec, b.k) * StripLayout(spec, b.plan.path).bytes);

@@ -45,8 +45,8 @@ class PackedB {
   PackedB(PackedB&&) noexcept;
   PackedB& operator=(PackedB&&) noexcept;
 
-  /// Packs b (K x N). Reuses this object's memory. b is not referenced afterwards.
-  /// Cost: about as much as multiplying three to six rows with it.
+  /// Packs b (K x N). Reuses this object's memory. b's codes are not copied: they must stay as they
+  /// are until the last product. Cost: about as much as multiplying three to six rows with it.
   void Pack(const AccumSpec& spec, CodeView b);
   /// Packs the transpose of bt (N x K): the layout of torch._scaled_mm and of attention's keys.
   void PackTransposed(const AccumSpec& spec, CodeView bt);

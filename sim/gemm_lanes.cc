@@ -126,11 +126,15 @@ HWY_NOINLINE void MultiplyTile(const Tile& tile, GroupShape shape, int64_t row) 
   const int64_t strip_bytes = tile.groups * shape.b.bytes;
   const auto columns =
       static_cast<size_t>(std::min<int64_t>(kColumns * kStrip, tile.b.n - tile.column));
-  alignas(64) uint32_t words[kRows][kColumns * kStrip];
+  const bool whole = columns == kColumns * kStrip;
+  alignas(64) int32_t words[kRows][kColumns * kStrip];
+  int32_t* accumulators[kRows];  // where they are, or padded to whole strips
   for (int r = 0; r < kRows; ++r) {
-    const uint32_t* from = tile.c.Row(row + r) + tile.column;
-    if (columns < kColumns * kStrip) std::memset(words[r], 0, sizeof(words[r]));
-    std::memcpy(words[r], from, columns * sizeof(uint32_t));
+    accumulators[r] = reinterpret_cast<int32_t*>(tile.c.Row(row + r) + tile.column);
+    if (whole) continue;
+    std::memset(words[r], 0, sizeof(words[r]));
+    std::memcpy(words[r], accumulators[r], columns * sizeof(uint32_t));
+    accumulators[r] = words[r];
   }
   for (shape.lane = 0; shape.lane < kStrip; shape.lane += static_cast<int64_t>(hn::Lanes(d))) {
     V32 c[kRows][kColumns], late_c[kRows][kColumns];
@@ -139,8 +143,7 @@ HWY_NOINLINE void MultiplyTile(const Tile& tile, GroupShape shape, int64_t row) 
     for (int r = 0; r < kRows; ++r) {
       ops.a[r] = tile.rows + ((row + r) * tile.groups + tile.first) * shape.a.bytes;
       for (int s = 0; s < kColumns; ++s) {
-        const auto* word = reinterpret_cast<const int32_t*>(words[r]) + s * kStrip;
-        c[r][s] = hn::Load(d, word + shape.lane);
+        c[r][s] = hn::LoadU(d, accumulators[r] + s * kStrip + shape.lane);
       }
     }
     for (int s = 0; s < kColumns; ++s) {
@@ -174,12 +177,11 @@ HWY_NOINLINE void MultiplyTile(const Tile& tile, GroupShape shape, int64_t row) 
     }
     for (int r = 0; r < kRows; ++r) {
       for (int s = 0; s < kColumns; ++s) {
-        auto* word = reinterpret_cast<int32_t*>(words[r]) + s * kStrip;
-        hn::Store(c[r][s], d, word + shape.lane);
+        hn::StoreU(c[r][s], d, accumulators[r] + s * kStrip + shape.lane);
       }
     }
   }
-  for (int r = 0; r < kRows; ++r) {
+  for (int r = 0; r < kRows && !whole; ++r) {
     std::memcpy(tile.c.Row(row + r) + tile.column, words[r], columns * sizeof(uint32_t));
   }
 }

@@ -227,13 +227,13 @@ HWY_ATTR void PackStripsOf(const PackedB::Impl& b, uint8_t* strips) {
   const bool cut = b.plan.path == LanePath::kCut;
   const DecodePlan decode = PlanDecode(spec.b, spec.flow, b.plan.path, b.plan.b_shift);
   const int64_t groups = GroupCount(spec, b.k);
-  const auto* codes = reinterpret_cast<const T*>(b.codes.data());
+  const auto* codes = static_cast<const T*>(b.codes.data);
   StagedCodes staged;
   if constexpr (sizeof(T) < 4) std::memset(staged.lower, 0, sizeof(staged.lower));
   for (int64_t column = 0; column < b.n; column += kStrip) {
     for (int64_t g = 0; g < groups; ++g, strips += layout.bytes) {
-      StageStrip(codes, b.transposed ? b.k : b.n, b.transposed, b.n, PlaceOfGroup(spec, b.k, g),
-                 column, spec.group, staged);
+      StageStrip(codes, b.codes.stride, b.transposed, b.n, PlaceOfGroup(spec, b.k, g), column,
+                 spec.group, staged);
       cut ? PackCutStrip(decode, spec.group, layout, staged, strips)
           : PackWideStrip(decode, spec.group, layout, staged, strips);
     }

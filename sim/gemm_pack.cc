@@ -147,11 +147,6 @@ void AlignedBytes::Reserve(int64_t bytes) {
   capacity_ = bytes;
 }
 
-CodeView PackedB::Impl::Codes() const {
-  return transposed ? CodeView{codes.data(), spec.b, n, k, k}
-                    : CodeView{codes.data(), spec.b, k, n, n};
-}
-
 DecodePlan PlanDecode(fp8::Format format, Flow flow, LanePath path, int shift) {
   const int above_fp16 = fp8::MinExponent(format) - fp8::MinExponent(fp8::kFP16);
   const int lift =

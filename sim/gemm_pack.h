@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "fp8/codec.h"
 #include "sim/arch.h"
@@ -151,14 +150,16 @@ struct PackedB::Impl {
   LanePlan plan;
   const char* instruction_set = nullptr;  ///< that the plan was made for
   int64_t k = 0, n = 0;
-  bool transposed = false;     ///< of `codes`: N x K instead of K x N
-  std::vector<uint8_t> codes;  ///< the operand's own codes, rows without gaps
-  AlignedBytes strips;         ///< [strip][group] blocks of StripLayout; unused by kInteger
+  bool transposed = false;  ///< of `codes`: N x K instead of K x N
+  CodeView codes{};         ///< the operand's own, the caller's memory
+  AlignedBytes strips;      ///< [strip][group] blocks of StripLayout; unused by kInteger
 
-  CodeView Codes() const;
   fp8::Unpacked At(int64_t row, int64_t column) const {
-    return fp8::Unpack(spec.b, transposed ? Codes()(column, row) : Codes()(row, column));
+    return fp8::Unpack(spec.b, transposed ? codes(column, row) : codes(row, column));
   }
+  /// From one column, and from one k, to the next, in codes.
+  int64_t ColumnStep() const { return transposed ? codes.stride : 1; }
+  int64_t KStep() const { return transposed ? 1 : codes.stride; }
 };
 
 /// Constants of taking apart codes of a format in 16-bit lanes. TF32 comes as the upper half of the

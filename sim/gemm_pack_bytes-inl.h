@@ -135,7 +135,8 @@ HWY_INLINE void GatherColumns(const uint8_t* corner, int64_t stride, int64_t cou
 template <int kGroup>
 void PackStripBytes(const PackedB::Impl& b, uint8_t* strips) {
   const MagnitudeTable exponents(b.plan.b_bytes.exponent), significands(b.plan.b_bytes.significand);
-  const int64_t groups = GroupCount(b.spec, b.k), stride = b.transposed ? b.k : b.n;
+  const int64_t groups = GroupCount(b.spec, b.k), stride = b.codes.stride;
+  const auto* first = static_cast<const uint8_t*>(b.codes.data);
   for (int64_t column = 0; column < b.n; column += kStrip) {
     for (int64_t g = 0; g < groups; ++g, strips += StripBytes<kGroup>::kBytes) {
       const int64_t k = g * kGroup, count = std::clamp<int64_t>(b.k - k, 0, kGroup);
@@ -143,11 +144,9 @@ void PackStripBytes(const PackedB::Impl& b, uint8_t* strips) {
       if (count == 0) {
         std::memset(&codes, 0, sizeof(codes));
       } else if (b.transposed) {
-        GatherColumns<kGroup>(b.codes.data() + column * stride + k, stride, count, b.n - column,
-                              codes);
+        GatherColumns<kGroup>(first + column * stride + k, stride, count, b.n - column, codes);
       } else {
-        GatherRows<kGroup>(b.codes.data() + k * stride + column, stride, count, b.n - column,
-                           codes);
+        GatherRows<kGroup>(first + k * stride + column, stride, count, b.n - column, codes);
       }
       __m512i negative = _mm512_setzero_si512();
       for (int i = 0; i < kGroup; i += 4) {
