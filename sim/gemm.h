@@ -77,9 +77,9 @@ void MultiplyAccumulateScalar(const AccumSpec& spec, CodeView a, const PackedB& 
 /// The instruction set the lanes run on in this process: "AVX3", "AVX2", "SCALAR", ...
 const char* InstructionSetName();
 
-/// What computes products of this machine here: "narrow" (16-bit halves), "wide" (32-bit lanes),
-/// "float" (FP32 operations), "double" (exact sums in FP64), "late floor" (FP32 products cut to
-/// integers, c after them) or "integer".
+/// What computes products of this machine here: "bytes" (two FP8 products a lane), "cut" (FP32
+/// products cut to integers), "wide" (integers), "float" (FP32 operations), "double" (exact sums in
+/// FP64), "late floor" (as "cut", c after them) or "integer" (one output at a time).
 const char* LanePathName(const AccumSpec& spec);
 
 }  // namespace lostbits::sim

@@ -151,13 +151,11 @@ DecodePlan PlanDecode(fp8::Format format, Flow flow, LanePath path, int shift) {
   const int above_fp16 = fp8::MinExponent(format) - fp8::MinExponent(fp8::kFP16);
   const int lift =
       flow == Flow::kInterleavedLateC ? std::clamp<int>(above_fp16, 0, format.mantissa_bits) : 0;
-  const bool bytes = path == LanePath::kCut;
-  DecodePlan plan{format,
-                  0,
-                  shift,
-                  lift,
-                  bytes ? kByteZero : kZeroExponent,
-                  bytes ? kByteSpecial : kSpecialExponent};
+  DecodePlan plan{format, 0, shift, lift, kZeroExponent, kSpecialExponent};
+  if (path == LanePath::kCut) {
+    plan.zero = kByteZero;
+    plan.special = kByteSpecial;
+  }
   if (fp8::StorageBits(format) > 16) {
     // The upper half of a TF32 word is a BF16 code.
     plan.format = fp8::kBF16;

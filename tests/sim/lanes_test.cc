@@ -72,6 +72,22 @@ TEST_P(Lanes, EqualTheIntegersInEveryShape) {
   }
 }
 
+// Sums longer than the part of B that stays in the cache: c waits in memory between two parts.
+TEST_P(Lanes, CarryCFromPartToPart) {
+  test::Random r(24);
+  sim::PackedB packed;
+  for (const char* name :
+       {"hopper:wgmma:e4m3:f32", "ada:mma.sync:e5m2:f16", "blackwell:tcgen05:e4m3:f32",
+        "hopper:mma.sync:bf16:f32", "volta:mma.sync:f16:f16", "ampere:mma.sync:tf32:f32"}) {
+    const sim::ArchRow& row = test::Row(name);
+    const MatrixCase x = DrawMatrix(r, row.spec, 5, 35, 1500 + r.Between(0, 9), Pattern::kNormal);
+    const std::vector<uint32_t> want = ExpectedProduct(row.spec, x);
+    for (Layout layout : {Layout::kRowMajor, Layout::kTransposed}) {
+      ASSERT_TRUE(SameWords(row, x, LaneProduct(row.spec, x, layout, packed), want));
+    }
+  }
+}
+
 // One Inf or NaN, in each place of A and of B, beside each kind of c.
 TEST_P(Lanes, SendSpecialsAnywhereToTheIntegers) {
   test::Random r(22);
