@@ -54,10 +54,11 @@ constexpr float PowerOfTwo(int exponent) {
 }
 
 /// The magnitude's code plus Offset in the low bits, and other things above them.
-template <int kM, LaneRounding kRounding, class D, class V = hn::Vec<D>>
+template <LaneRounding kRounding, class D, class V = hn::Vec<D>>
 HWY_INLINE V RoundedCode(D d, V bits, V magnitude, V random, const EncodePlan& plan) {
   const hn::RebindToFloat<D> df;
   const hn::RebindToSigned<D> di;
+  const int dropped = 23 - plan.to.mantissa_bits;
   const V smallest_normal = hn::Set(d, static_cast<uint32_t>(127 + MinExponent(plan.to)) << 23);
   V clamp = hn::Set(d, plan.clamp[0]);
   if constexpr (kRounding == LaneRounding::kModeSigned) {
@@ -69,23 +70,24 @@ HWY_INLINE V RoundedCode(D d, V bits, V magnitude, V random, const EncodePlan& p
   const auto a_value = hn::BitCast(df, a), e_value = hn::BitCast(df, e);
 
   if constexpr (kRounding == LaneRounding::kMode) {
-    const V t = hn::BitCast(d, hn::MulAdd(e_value, hn::Set(df, PowerOfTwo(23 - kM)), a_value));
-    return hn::Add(t, hn::ShiftRight<23 - kM>(t));
+    const V t = hn::BitCast(d, hn::MulAdd(e_value, hn::Set(df, PowerOfTwo(dropped)), a_value));
+    return hn::Add(t, hn::ShiftRightSame(t, dropped));
   } else if constexpr (kRounding == LaneRounding::kModeSigned) {
     const V sign = hn::And(bits, hn::Set(d, kSignBit));
     const auto x = hn::BitCast(df, hn::Or(a, sign));
-    const V scale = hn::Or(hn::BitCast(d, hn::Set(df, PowerOfTwo(23 - kM))), sign);
+    const V scale = hn::Or(hn::BitCast(d, hn::Set(df, PowerOfTwo(dropped))), sign);
     const V t = hn::BitCast(d, hn::MulAdd(e_value, hn::BitCast(df, scale), x));
-    return hn::Add(t, hn::ShiftRight<23 - kM>(t));
+    return hn::Add(t, hn::ShiftRightSame(t, dropped));
   } else if constexpr (kRounding == LaneRounding::kAway) {
-    const V t = hn::BitCast(d, hn::MulAdd(e_value, hn::Set(df, PowerOfTwo(22 - kM)), a_value));
+    const V t = hn::BitCast(d, hn::MulAdd(e_value, hn::Set(df, PowerOfTwo(dropped - 1)), a_value));
     const V q = hn::ShiftRight<1>(hn::Add(t, hn::Set(d, 1u)));
-    return hn::Add(q, hn::ShiftRight<23 - kM>(t));
+    return hn::Add(q, hn::ShiftRightSame(t, dropped));
   } else {
-    const auto adder = hn::BitCast(df, hn::Add(e, hn::Set(d, uint32_t{23 - kM} << 23)));
+    const auto adder =
+        hn::BitCast(df, hn::Add(e, hn::Set(d, static_cast<uint32_t>(dropped) << 23)));
     const auto sum = hn::Add(a_value, adder);
     const V t = hn::BitCast(d, sum);
-    const V code = hn::Add(t, hn::ShiftRight<23 - kM>(t));
+    const V code = hn::Add(t, hn::ShiftRightSame(t, dropped));
     const auto lost = hn::Sub(a_value, hn::Sub(sum, adder));  // both exact
     const V one = hn::Set(d, 1u);
     if constexpr (kRounding == LaneRounding::kOdd) {
@@ -96,7 +98,7 @@ HWY_INLINE V RoundedCode(D d, V bits, V magnitude, V random, const EncodePlan& p
       // those if and only if uncut they do.
       constexpr bool kWide = kRounding == LaneRounding::kStochasticWide;
       const int places = kWide ? 32 : plan.random_bit_count;
-      const uint32_t field = static_cast<uint32_t>(2 * 127 + kM + places);
+      const uint32_t field = static_cast<uint32_t>(2 * 127 + 23 - dropped + places);
       const V inverse = hn::Sub(hn::Set(d, field << 23), e);
       const auto part = hn::Mul(lost, hn::BitCast(df, inverse));
       if constexpr (!kWide) {
@@ -119,10 +121,11 @@ HWY_INLINE V RoundedCode(D d, V bits, V magnitude, V random, const EncodePlan& p
 }
 
 /// What RoundedCode is too high by.
-template <int kM, LaneRounding kRounding>
+template <LaneRounding kRounding>
 HWY_INLINE uint32_t Offset(const EncodePlan& plan) {
+  const int mantissa_bits = plan.to.mantissa_bits;
   const int later = kRounding == LaneRounding::kAway ? 22 : 23;
-  return static_cast<uint32_t>(127 + MinExponent(plan.to) + later - kM) << kM;
+  return static_cast<uint32_t>(127 + MinExponent(plan.to) + later - mantissa_bits) << mantissa_bits;
 }
 
 template <class D, class V = hn::Vec<D>>
@@ -148,12 +151,13 @@ HWY_INLINE V WithSpecials(D d, V bits, V magnitude, V code, const EncodePlan& pl
 }
 
 /// Whole codes, specials too.
-template <int kM, LaneRounding kRounding, class D, class V = hn::Vec<D>>
+template <LaneRounding kRounding, class D, class V = hn::Vec<D>>
 HWY_INLINE V WholeCode(D d, V bits, V random, const EncodePlan& plan) {
   const V magnitude = hn::And(bits, hn::Set(d, kSignBit - 1));
-  const V rounded = RoundedCode<kM, kRounding>(d, bits, magnitude, random, plan);
-  const V offset = hn::Set(d, Offset<kM, kRounding>(plan));
-  V code = hn::And(hn::Sub(rounded, offset), hn::Set(d, kM > 4 ? 0xFFFFu : 0xFFu));
+  const V rounded = RoundedCode<kRounding>(d, bits, magnitude, random, plan);
+  const V offset = hn::Set(d, Offset<kRounding>(plan));
+  V code =
+      hn::And(hn::Sub(rounded, offset), hn::Set(d, StorageBits(plan.to) > 8 ? 0xFFFFu : 0xFFu));
   V sign = hn::ShiftLeftSame(hn::ShiftRight<31>(bits), MagnitudeBits(plan.to));
   if (plan.to.specials == Specials::kFnuz)
     sign = hn::IfThenZeroElse(hn::Eq(code, hn::Zero(d)), sign);
@@ -163,19 +167,19 @@ HWY_INLINE V WholeCode(D d, V bits, V random, const EncodePlan& plan) {
 #if HWY_TARGET == HWY_SCALAR
 
 /// One number to one code.
-template <int kM, LaneRounding kRounding, class D, class In>
+template <LaneRounding kRounding, class D, class In>
 HWY_INLINE void EncodeBlock(D d, const In* in, const uint32_t* random, uint8_t* out,
                             const EncodePlan& plan) {
   constexpr bool kRandom = kRounding >= LaneRounding::kStochastic;
   const auto word = hn::Set(d, kRandom ? *random : 0);
-  const auto code = WholeCode<kM, kRounding>(d, LoadFloats(d, in), word, plan);
+  const auto code = WholeCode<kRounding>(d, LoadFloats(d, in), word, plan);
   *out = static_cast<uint8_t>(hn::GetLane(code));
 }
 
 #else
 
 /// Four vectors of floats to one of codes.
-template <int kM, LaneRounding kRounding, class D, class In>
+template <LaneRounding kRounding, class D, class In>
 HWY_INLINE void EncodeBlock(D d, const In* in, const uint32_t* random, uint8_t* out,
                             const EncodePlan& plan) {
   using V = hn::Vec<D>;
@@ -190,19 +194,19 @@ HWY_INLINE void EncodeBlock(D d, const In* in, const uint32_t* random, uint8_t* 
   const V m2 = hn::And(x2, mask), m3 = hn::And(x3, mask);
   const V top = hn::Max(hn::Max(m0, m1), hn::Max(m2, m3));
   if (HWY_UNLIKELY(!AllFinite(d, top))) {
-    const V c0 = WholeCode<kM, kRounding>(d, x0, word(0), plan);
-    const V c1 = WholeCode<kM, kRounding>(d, x1, word(1), plan);
-    const V c2 = WholeCode<kM, kRounding>(d, x2, word(2), plan);
-    const V c3 = WholeCode<kM, kRounding>(d, x3, word(3), plan);
+    const V c0 = WholeCode<kRounding>(d, x0, word(0), plan);
+    const V c1 = WholeCode<kRounding>(d, x1, word(1), plan);
+    const V c2 = WholeCode<kRounding>(d, x2, word(2), plan);
+    const V c3 = WholeCode<kRounding>(d, x3, word(3), plan);
     StoreBytes(d, GatherLowBytes(d, c0, c1, c2, c3), out);
     return;
   }
   const hn::Repartition<uint8_t, D> d8;
-  const V c0 = RoundedCode<kM, kRounding>(d, x0, m0, word(0), plan);
-  const V c1 = RoundedCode<kM, kRounding>(d, x1, m1, word(1), plan);
-  const V c2 = RoundedCode<kM, kRounding>(d, x2, m2, word(2), plan);
-  const V c3 = RoundedCode<kM, kRounding>(d, x3, m3, word(3), plan);
-  const auto offset = hn::Set(d8, static_cast<uint8_t>(Offset<kM, kRounding>(plan)));
+  const V c0 = RoundedCode<kRounding>(d, x0, m0, word(0), plan);
+  const V c1 = RoundedCode<kRounding>(d, x1, m1, word(1), plan);
+  const V c2 = RoundedCode<kRounding>(d, x2, m2, word(2), plan);
+  const V c3 = RoundedCode<kRounding>(d, x3, m3, word(3), plan);
+  const auto offset = hn::Set(d8, static_cast<uint8_t>(Offset<kRounding>(plan)));
   const auto code = hn::Sub(hn::BitCast(d8, GatherLowBytes(d, c0, c1, c2, c3)), offset);
   V sign = hn::And(GatherHighBytes(d, x0, x1, x2, x3), hn::Set(d, 0x8080'8080u));
   if (MagnitudeBits(plan.to) < 7) sign = hn::ShiftRightSame(sign, 7 - MagnitudeBits(plan.to));
@@ -273,7 +277,7 @@ HWY_INLINE V FloatExponentCode(D d, V bits, V random, const EncodePlan& plan) {
   return WithSpecials(d, bits, magnitude, code, plan);
 }
 
-template <int kM, LaneRounding kRounding, class In, class Out>
+template <LaneRounding kRounding, class In, class Out>
 void EncodeSmall(const In* in, const uint32_t* random, Out* out, size_t n,
                  const EncodePlan& shared) {
   const EncodePlan plan = shared;  // a copy: no store of a code can change it
@@ -282,45 +286,34 @@ void EncodeSmall(const In* in, const uint32_t* random, Out* out, size_t n,
   if constexpr (sizeof(Out) == 1) {
     const size_t block = HWY_TARGET == HWY_SCALAR ? 1 : 4 * hn::Lanes(d);
     ForEachBlock<kRandom>(block, in, random, out, n,
-                          [&](const In* x, const uint32_t* r, uint8_t* codes) LOSTBITS_INLINE {
-                            EncodeBlock<kM, kRounding>(d, x, r, codes, plan);
-                          });
+                          [&](const In* x, const uint32_t* r, uint8_t* codes)
+                              LOSTBITS_INLINE { EncodeBlock<kRounding>(d, x, r, codes, plan); });
   } else {
     ForEachBlock<kRandom>(hn::Lanes(d), in, random, out, n,
                           [&](const In* x, const uint32_t* r, Out* codes) LOSTBITS_INLINE {
                             const auto word = kRandom ? hn::LoadU(d, r) : hn::Zero(d);
-                            StoreLow(d, WholeCode<kM, kRounding>(d, LoadFloats(d, x), word, plan),
+                            StoreLow(d, WholeCode<kRounding>(d, LoadFloats(d, x), word, plan),
                                      codes);
                           });
   }
 }
 
-template <int kM, class In, class Out>
+template <class In, class Out>
 void EncodeSmallRounded(const void* from, const uint32_t* random, void* out, size_t n,
                         const EncodePlan& plan) {
   const auto* in = static_cast<const In*>(from);
   auto* codes = static_cast<Out*>(out);
   switch (plan.lane_rounding) {
-    case LaneRounding::kMode:
-      return EncodeSmall<kM, LaneRounding::kMode>(in, nullptr, codes, n, plan);
+    case LaneRounding::kMode: return EncodeSmall<LaneRounding::kMode>(in, nullptr, codes, n, plan);
     case LaneRounding::kModeSigned:
-      return EncodeSmall<kM, LaneRounding::kModeSigned>(in, nullptr, codes, n, plan);
-    case LaneRounding::kAway:
-      return EncodeSmall<kM, LaneRounding::kAway>(in, nullptr, codes, n, plan);
-    case LaneRounding::kOdd:
-      return EncodeSmall<kM, LaneRounding::kOdd>(in, nullptr, codes, n, plan);
+      return EncodeSmall<LaneRounding::kModeSigned>(in, nullptr, codes, n, plan);
+    case LaneRounding::kAway: return EncodeSmall<LaneRounding::kAway>(in, nullptr, codes, n, plan);
+    case LaneRounding::kOdd: return EncodeSmall<LaneRounding::kOdd>(in, nullptr, codes, n, plan);
     case LaneRounding::kStochastic:
-      return EncodeSmall<kM, LaneRounding::kStochastic>(in, random, codes, n, plan);
+      return EncodeSmall<LaneRounding::kStochastic>(in, random, codes, n, plan);
     case LaneRounding::kStochasticWide:
-      return EncodeSmall<kM, LaneRounding::kStochasticWide>(in, random, codes, n, plan);
+      return EncodeSmall<LaneRounding::kStochasticWide>(in, random, codes, n, plan);
   }
-}
-
-template <int kM>
-void EncodeBytes(bool bf16, const void* in, const uint32_t* random, void* out, size_t n,
-                 const EncodePlan& plan) {
-  if (bf16) return EncodeSmallRounded<kM, uint16_t, uint8_t>(in, random, out, n, plan);
-  return EncodeSmallRounded<kM, uint32_t, uint8_t>(in, random, out, n, plan);
 }
 
 template <int kDrop, Rounding kRounding, class Out>
@@ -380,13 +373,10 @@ void Encode(bool bf16, const void* in, const uint32_t* random, void* out, size_t
             static_cast<const uint32_t*>(in), nullptr, static_cast<uint32_t*>(out), n, plan);
     }
   }
-  switch (plan.to.mantissa_bits) {
-    case 1: return EncodeBytes<1>(bf16, in, random, out, n, plan);
-    case 2: return EncodeBytes<2>(bf16, in, random, out, n, plan);
-    case 3: return EncodeBytes<3>(bf16, in, random, out, n, plan);
-    case 4: return EncodeBytes<4>(bf16, in, random, out, n, plan);
-    default: return EncodeSmallRounded<10, uint32_t, uint16_t>(in, random, out, n, plan);
-  }
+  if (StorageBits(plan.to) > 8)
+    return EncodeSmallRounded<uint32_t, uint16_t>(in, random, out, n, plan);
+  if (bf16) return EncodeSmallRounded<uint16_t, uint8_t>(in, random, out, n, plan);
+  return EncodeSmallRounded<uint32_t, uint8_t>(in, random, out, n, plan);
 }
 
 }  // namespace HWY_NAMESPACE
