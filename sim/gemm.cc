@@ -65,10 +65,14 @@ PackedB& PackedB::operator=(PackedB&&) noexcept = default;
 int64_t PackedB::k() const { return impl_->k; }
 int64_t PackedB::n() const { return impl_->n; }
 
-void PackedB::Pack(const AccumSpec& spec, CodeView b) { PackCodes(spec, b, false); }
-void PackedB::PackTransposed(const AccumSpec& spec, CodeView bt) { PackCodes(spec, bt, true); }
+void PackedB::Pack(const AccumSpec& spec, CodeView b, Packing packing) {
+  PackCodes(spec, b, false, packing);
+}
+void PackedB::PackTransposed(const AccumSpec& spec, CodeView bt, Packing packing) {
+  PackCodes(spec, bt, true, packing);
+}
 
-void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed) {
+void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed, Packing packing) {
   if (!(codes.format == spec.b)) {
     throw std::invalid_argument("PackedB: b is not in the machine's format");
   }
@@ -85,7 +89,8 @@ void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed) 
   b.n = transposed ? codes.rows : codes.cols;
   b.transposed = transposed;
   b.codes = codes;
-  if (b.plan.path == LanePath::kInteger) return;
+  b.packing = IsFloatPath(b.plan.path) ? Packing::kNow : packing;
+  if (b.plan.path == LanePath::kInteger || b.packing == Packing::kLater) return;
   const int64_t strips = (b.n + kStrip - 1) / kStrip;
   b.strips.Reserve(strips * GroupCount(spec, b.k) * StripLayout(spec, b.plan.path).bytes);
   IsFloatPath(b.plan.path) ? PackFloatStripsInLanes(b) : PackStripsInLanes(b);

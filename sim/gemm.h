@@ -37,6 +37,10 @@ struct CodeView {
   CodeView Cols(int64_t c0, int64_t n) const;
 };
 
+/// When a right operand is packed: at once, or by each product on its way, a part that stays in the
+/// cache at a time. The latter pays for a single product of at most 64 rows.
+enum class Packing : uint8_t { kNow, kLater };
+
 /// The right operand of a product, K x N, packed once for use with many left operands.
 class PackedB {
  public:
@@ -47,9 +51,9 @@ class PackedB {
 
   /// Packs b (K x N). Reuses this object's memory. b's codes are not copied: they must stay as they
   /// are until the last product. Cost: about as much as multiplying three to six rows with it.
-  void Pack(const AccumSpec& spec, CodeView b);
+  void Pack(const AccumSpec& spec, CodeView b, Packing packing = Packing::kNow);
   /// Packs the transpose of bt (N x K): the layout of torch._scaled_mm and of attention's keys.
-  void PackTransposed(const AccumSpec& spec, CodeView bt);
+  void PackTransposed(const AccumSpec& spec, CodeView bt, Packing packing = Packing::kNow);
 
   int64_t k() const;
   int64_t n() const;
@@ -58,7 +62,7 @@ class PackedB {
   const Impl& impl() const { return *impl_; }
 
  private:
-  void PackCodes(const AccumSpec& spec, CodeView codes, bool transposed);
+  void PackCodes(const AccumSpec& spec, CodeView codes, bool transposed, Packing packing);
   std::unique_ptr<Impl> impl_;
 };
 

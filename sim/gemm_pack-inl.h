@@ -221,17 +221,16 @@ HWY_ATTR inline void PackWideStrip(const DecodePlan& plan, int group, const Bloc
 }
 
 template <class T>
-HWY_ATTR void PackStripsOf(const PackedB::Impl& b, uint8_t* strips) {
+HWY_ATTR void PackStripsOf(const PackedB::Impl& b, const StripRange& range, uint8_t* strips) {
   const AccumSpec& spec = b.spec;
   const BlockLayout layout = StripLayout(spec, b.plan.path);
   const bool cut = b.plan.path == LanePath::kCut;
   const DecodePlan decode = PlanDecode(spec.b, spec.flow, b.plan.path, b.plan.b_shift);
-  const int64_t groups = GroupCount(spec, b.k);
   const auto* codes = static_cast<const T*>(b.codes.data);
   StagedCodes staged;
   if constexpr (sizeof(T) < 4) std::memset(staged.lower, 0, sizeof(staged.lower));
-  for (int64_t column = 0; column < b.n; column += kStrip) {
-    for (int64_t g = 0; g < groups; ++g, strips += layout.bytes) {
+  for (int64_t column = range.column; column < range.column_end; column += kStrip) {
+    for (int64_t g = range.group; g < range.group_end; ++g, strips += layout.bytes) {
       StageStrip(codes, b.codes.stride, b.transposed, b.n, PlaceOfGroup(spec, b.k, g), column,
                  spec.group, staged);
       cut ? PackCutStrip(decode, spec.group, layout, staged, strips)
@@ -240,13 +239,12 @@ HWY_ATTR void PackStripsOf(const PackedB::Impl& b, uint8_t* strips) {
   }
 }
 
-/// Fills b.strips from b.codes.
-HWY_ATTR inline void PackStrips(PackedB::Impl& b) {
+/// Takes a range of b's codes apart: blocks of StripLayout, [strip][group].
+HWY_ATTR inline void PackStrips(const PackedB::Impl& b, const StripRange& range, uint8_t* strips) {
   const int bits = fp8::StorageBits(b.spec.b);
-  uint8_t* strips = b.strips.data();
-  if (bits <= 8) return PackStripsOf<uint8_t>(b, strips);
-  if (bits <= 16) return PackStripsOf<uint16_t>(b, strips);
-  return PackStripsOf<uint32_t>(b, strips);
+  if (bits <= 8) return PackStripsOf<uint8_t>(b, range, strips);
+  if (bits <= 16) return PackStripsOf<uint16_t>(b, range, strips);
+  return PackStripsOf<uint32_t>(b, range, strips);
 }
 
 template <class T>

@@ -145,6 +145,11 @@ class AlignedBytes {
   int64_t capacity_ = 0;
 };
 
+/// Columns [column, column_end) and fused groups [group, group_end) of B; column begins a strip.
+struct StripRange {
+  int64_t column, column_end, group, group_end;
+};
+
 struct PackedB::Impl {
   AccumSpec spec{};
   LanePlan plan;
@@ -152,7 +157,8 @@ struct PackedB::Impl {
   int64_t k = 0, n = 0;
   bool transposed = false;  ///< of `codes`: N x K instead of K x N
   CodeView codes{};         ///< the operand's own, the caller's memory
-  AlignedBytes strips;      ///< [strip][group] blocks of StripLayout; unused by kInteger
+  Packing packing = Packing::kNow;
+  AlignedBytes strips;  ///< [strip][group] blocks of StripLayout; unused by kInteger and kLater
 
   fp8::Unpacked At(int64_t row, int64_t column) const {
     return fp8::Unpack(spec.b, transposed ? codes(column, row) : codes(row, column));

@@ -33,11 +33,7 @@ class MagnitudeTable {
   __m512i low_, high_;
 };
 
-// The first n of 16 or 64 bytes, 0 <= n; the others 0.
-HWY_INLINE __m128i LoadPart16(const uint8_t* from, int64_t n) {
-  if (n >= 16) return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-  return _mm_maskz_loadu_epi8(static_cast<__mmask16>((1u << std::max<int64_t>(n, 0)) - 1), from);
-}
+// The first n of 64 bytes, 0 <= n; the others 0.
 HWY_INLINE __m512i LoadPart64(const uint8_t* from, int64_t n) {
   if (n >= 64) return _mm512_loadu_si512(from);
   return _mm512_maskz_loadu_epi8((uint64_t{1} << n) - 1, from);
@@ -88,8 +84,16 @@ struct StripQuads {
   __m512i quads[8];
 };
 
+// Sixteen codes side by side; of those that B has not, 0. kWhole: B has them all.
+template <bool kWhole>
+HWY_INLINE __m128i LoadCodes(const uint8_t* from, int64_t count) {
+  if constexpr (kWhole) return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  if (count <= 0) return _mm_setzero_si128();
+  return _mm_maskz_loadu_epi8(static_cast<__mmask16>(count < 16 ? (1 << count) - 1 : 0xFFFF), from);
+}
+
 // b is K x N: four rows of 16 bytes, a column's four brought together.
-template <int kGroup>
+template <int kGroup, bool kWhole>
 HWY_INLINE void GatherRows(const uint8_t* corner, int64_t stride, int64_t count, int64_t columns,
                            StripQuads& out) {
   alignas(64) static constexpr auto kColumnwise = [] {
@@ -101,19 +105,18 @@ HWY_INLINE void GatherRows(const uint8_t* corner, int64_t stride, int64_t count,
   for (int k = 0; k < kGroup; k += 4) {
     __m128i row[4];
     for (int i = 0; i < 4; ++i) {
-      row[i] = k + i < count ? LoadPart16(corner + (k + i) * stride, columns) : _mm_setzero_si128();
+      row[i] = LoadCodes<kWhole>(corner + (k + i) * stride, k + i < count ? columns : 0);
     }
     out.quads[k / 4] = _mm512_permutexvar_epi8(order, FourParts(row[0], row[1], row[2], row[3]));
   }
 }
 
 // b is N x K: 16 bytes of each column; four words of four columns are transposed in each quarter.
-template <int kGroup>
+template <int kGroup, bool kWhole>
 HWY_INLINE void GatherColumns(const uint8_t* corner, int64_t stride, int64_t count, int64_t columns,
                               StripQuads& out) {
   const auto part = [&](int64_t column, int k) HWY_ATTR {
-    return column < columns ? LoadPart16(corner + column * stride + k, count - k)
-                            : _mm_setzero_si128();
+    return LoadCodes<kWhole>(corner + column * stride + k, column < columns ? count - k : 0);
   };
   for (int k = 0; k < kGroup; k += 16) {
     __m512i x[4];
@@ -132,21 +135,27 @@ HWY_INLINE void GatherColumns(const uint8_t* corner, int64_t stride, int64_t cou
   }
 }
 
+template <int kGroup, bool kWhole>
+HWY_INLINE void Gather(const PackedB::Impl& b, int64_t k, int64_t count, int64_t column,
+                       StripQuads& out) {
+  const int64_t stride = b.codes.stride, columns = b.n - column;
+  const auto* corner =
+      static_cast<const uint8_t*>(b.codes.data) + k * b.KStep() + column * b.ColumnStep();
+  b.transposed ? GatherColumns<kGroup, kWhole>(corner, stride, count, columns, out)
+               : GatherRows<kGroup, kWhole>(corner, stride, count, columns, out);
+}
+
 template <int kGroup>
-void PackStripBytes(const PackedB::Impl& b, uint8_t* strips) {
+void PackStripBytes(const PackedB::Impl& b, const StripRange& range, uint8_t* strips) {
   const MagnitudeTable exponents(b.plan.b_bytes.exponent), significands(b.plan.b_bytes.significand);
-  const int64_t groups = GroupCount(b.spec, b.k), stride = b.codes.stride;
-  const auto* first = static_cast<const uint8_t*>(b.codes.data);
-  for (int64_t column = 0; column < b.n; column += kStrip) {
-    for (int64_t g = 0; g < groups; ++g, strips += StripBytes<kGroup>::kBytes) {
+  for (int64_t column = range.column; column < range.column_end; column += kStrip) {
+    for (int64_t g = range.group; g < range.group_end; ++g, strips += StripBytes<kGroup>::kBytes) {
       const int64_t k = g * kGroup, count = std::clamp<int64_t>(b.k - k, 0, kGroup);
       StripQuads codes;
-      if (count == 0) {
-        std::memset(&codes, 0, sizeof(codes));
-      } else if (b.transposed) {
-        GatherColumns<kGroup>(first + column * stride + k, stride, count, b.n - column, codes);
+      if (count == kGroup && b.n - column >= kStrip) {
+        Gather<kGroup, true>(b, k, count, column, codes);
       } else {
-        GatherRows<kGroup>(first + k * stride + column, stride, count, b.n - column, codes);
+        Gather<kGroup, false>(b, k, count, column, codes);
       }
       __m512i negative = _mm512_setzero_si512();
       for (int i = 0; i < kGroup; i += 4) {
