@@ -155,9 +155,9 @@ HWY_INLINE V32 MagnitudeToFloat(V32 magnitude, V32& top) {
 #endif
 }
 
-// A positive float's word times 2^scale, rounded to FP16 to nearest even; beyond its range Inf. A
-// result of zero is +0. `word` may be the outcome of MagnitudeToFloat<true>: its 24 bits are 13
-// more than FP16's.
+// A positive float's word times 2^scale, a normal FP32 number, rounded to FP16 to nearest even;
+// beyond its range Inf. A result of zero is +0. `word` may be the outcome of
+// MagnitudeToFloat<true>: its 24 bits are 13 more than FP16's.
 HWY_INLINE V32 HalfWord(V32 word, V32 scale, V32 negative) {
   constexpr fp8::Format kHalf = fp8::kFP16;
   constexpr int kLowest = kExponentBias + fp8::MinExponent(kHalf);
@@ -166,9 +166,7 @@ HWY_INLINE V32 HalfWord(V32 word, V32 scale, V32 negative) {
   const V32 exponent = hn::Add(hn::ShiftRight<23>(word), scale);
   const V32 mantissa = hn::And(word, hn::Set(d, 0x7F'FFFF));
 #if HWY_TARGET <= HWY_AVX3
-  // Where every number rounds to zero or to Inf, any other does as well.
-  const V32 field = hn::Min(hn::Max(exponent, hn::Set(d, kLowest - 32)), hn::Set(d, kLowest + 64));
-  const V32 half = NearestHalf(hn::Or(mantissa, hn::ShiftLeft<23>(field)));
+  const V32 half = NearestHalf(hn::Or(mantissa, hn::ShiftLeft<23>(exponent)));
 #else
   constexpr int kDropped = 23 - kHalf.mantissa_bits;
   const DU32 du;
