@@ -1,0 +1,58 @@
+// The tensor memory accelerator and the barriers it signals (sm_90): tiles from global to shared
+// memory. PTX ISA 9.0, "cp.async.bulk.tensor", "mbarrier".
+#ifndef LOSTBITS_CUDA_PTX_TMA_H_
+#define LOSTBITS_CUDA_PTX_TMA_H_
+
+#include <cstdint>
+
+#include "cuda/ptx/types.h"
+
+namespace lostbits::gpu::ptx {
+
+__device__ inline uint32_t SharedAddress(const void* p) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
+
+/// A barrier of one phase after another; `arrivals` threads arrive in each.
+__device__ inline void BarrierInit(uint64_t* barrier, uint32_t arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(SharedAddress(barrier)),
+               "r"(arrivals)
+               : "memory");
+}
+/// Arrives, and lets the phase wait for `bytes` more bytes of asynchronous copies.
+__device__ inline void BarrierExpect(uint64_t* barrier, uint32_t bytes) {
+  if constexpr (kDeviceArch >= 900)
+    asm volatile(
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(SharedAddress(barrier)),
+        "r"(bytes)
+        : "memory");
+}
+/// Until the phase of this parity (0 first, then 1, 0, ...) is complete.
+__device__ inline void BarrierWait(uint64_t* barrier, uint32_t parity) {
+  if constexpr (kDeviceArch >= 900) {
+    uint32_t done = 0;
+    while (done == 0) {
+      asm volatile(
+          "{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2; "
+          "selp.u32 %0, 1, 0, p; }"
+          : "=r"(done)
+          : "r"(SharedAddress(barrier)), "r"(parity)
+          : "memory");
+    }
+  }
+}
+
+/// The box of `map` (a CUtensorMap in constant, parameter or global memory) at (x, y), x counting
+/// along the contiguous dimension, to `shared`; `barrier` gets its bytes.
+__device__ inline void TmaLoad2d(void* shared, const void* map, int x, int y, uint64_t* barrier) {
+  if constexpr (kDeviceArch >= 900)
+    asm volatile(
+        "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+        "[%0], [%1, {%3, %4}], [%2];" ::"r"(SharedAddress(shared)),
+        "l"(map), "r"(SharedAddress(barrier)), "r"(x), "r"(y)
+        : "memory");
+}
+
+}  // namespace lostbits::gpu::ptx
+
+#endif  // LOSTBITS_CUDA_PTX_TMA_H_
