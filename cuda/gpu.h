@@ -98,10 +98,12 @@ class Backend {
   std::vector<uint32_t> RunCases(const Unit& unit, const std::vector<Case>& cases, int copies = 1,
                                  Flags flags = {});
 
- protected:
-  explicit Backend(DeviceInfo info) : info_(std::move(info)) {}
+  /// Compare with the twin on the host, whoever the device is.
   Comparison CompareOnHost(const Unit& unit, const sim::AccumSpec& spec, uint64_t seed,
                            int64_t first, int64_t count);
+
+ protected:
+  explicit Backend(DeviceInfo info) : info_(std::move(info)) {}
 
  private:
   DeviceInfo info_;

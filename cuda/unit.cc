@@ -85,7 +85,11 @@ std::string MachineOf(const Unit& u, std::string_view arch) {
   if (row < 0) return "";
   const sim::ArchRow& r = sim::kArchTable[static_cast<size_t>(row)];
   std::string name = std::string(r.arch) + ":" + r.instruction + ":" + r.in + ":" + r.out;
-  if (u.shape.k != r.spec.k) name += "@k=" + std::to_string(u.shape.k);
+  if (u.shape.k == r.spec.k) return name;
+  name += "@k=" + std::to_string(u.shape.k);
+  // Two groups whatever k: an assumption, for no source has this flow at another k.
+  if (r.spec.flow == sim::Flow::kInterleavedLateC)
+    name += ",group=" + std::to_string(u.shape.k / 2);
   return name;
 }
 
