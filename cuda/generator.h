@@ -32,8 +32,9 @@ enum class Pattern : uint8_t {
   kCancelling,  ///< pairs that cancel, exactly or but for the last bit
   kSpecials,    ///< finite, with Inf, NaN and zeros among them
   kZeros,       ///< zeros of both signs, now and then one finite
+  kTies,        ///< powers of two: a sum half way between two results, and a few terms far below
 };
-inline constexpr int kPatternCount = 13;
+inline constexpr int kPatternCount = 14;
 
 /// What all lines of a tile share.
 struct Theme {
@@ -43,7 +44,9 @@ struct Theme {
   int k;                       ///< one product: the huge one, the special one
   int partner;                 ///< kCancelling: k and k ^ partner
   int tail;                    ///< products from here on are zeros of a
+  int large, tie;              ///< kTies: exponents of products k and k ^ 1; large or kNoLarge
 };
+inline constexpr int kNoLarge = -10'000;
 
 enum class Side : uint8_t { kA, kB };
 
@@ -81,6 +84,32 @@ FP8_HD constexpr bool HasExponent(Pattern p) {
          p == Pattern::kOneHuge;
 }
 
+/// 2^exponent; +0 if the format has no such number.
+FP8_HD constexpr uint64_t PowerCode(fp8::Format f, int exponent) {
+  const int least = fp8::MinExponent(f), last = least - f.mantissa_bits;
+  const int field = exponent + f.bias;
+  if (exponent < last || field > static_cast<int>(fp8::MaxMagnitude(f) >> f.mantissa_bits))
+    return 0;
+  return exponent < least ? sim::draw::MakeCode(f, false, 0, uint64_t{1} << (exponent - last))
+                          : sim::draw::MakeCode(f, false, static_cast<uint64_t>(field), 0);
+}
+
+/// Code i of a line of kTies. b has one power of two for products k and k ^ 1 and one for the
+/// others; a's say which product is what.
+FP8_HD constexpr uint64_t TieCode(sim::Random& r, fp8::Format f, const Theme& t, bool is_a, int i) {
+  const bool first = i == t.k, second = i == (t.k ^ 1);
+  const bool there =
+      first || second || (is_a ? r.OneIn(2 + static_cast<uint32_t>(t.scatter)) : !r.OneIn(4));
+  const bool negative = is_a && r.OneIn(2);
+  const int far = t.tie - r.Between(1, 28);
+  if (!there) return 0;
+  const int exponent_b = first || second ? t.exponent_b : t.exponent_a;
+  if (!is_a) return PowerCode(f, exponent_b);
+  const int product = first && t.large != kNoLarge ? t.large : first || second ? t.tie : far;
+  if (second && t.large == kNoLarge) return 0;
+  return PowerCode(f, product - exponent_b) | (negative ? fp8::SignMask(f) : 0);
+}
+
 FP8_HD constexpr void StoreCode(uint8_t* line, int i, int bytes, uint64_t code) {
   for (int j = 0; j < bytes; ++j) line[i * bytes + j] = static_cast<uint8_t>(code >> (8 * j));
 }
@@ -115,6 +144,19 @@ FP8_HD constexpr Theme ThemeOf(const TileShape& s, uint64_t seed, int64_t tile) 
   t.partner = 1;
   while (2 * t.partner < s.k && r.OneIn(2)) t.partner *= 2;
   t.tail = r.OneIn(4) ? r.Between(0, s.k) : s.k;
+  if (t.pattern == Pattern::kTies) {
+    // About the smallest result, or a unit or half of one below a larger product.
+    const int kept = r.OneIn(2) ? s.d.mantissa_bits : 13;
+    const bool smallest_result = r.OneIn(2);
+    t.large = smallest_result ? kNoLarge : r.Between(-6, 6);
+    t.tie = (smallest_result ? smallest : t.large - kept) - r.Between(0, 1);
+    // Normal operands where the format has them, for a subnormal's exponent is not its own; the few
+    // terms far below need b's subnormals.
+    const int least = fp8::MinExponent(s.b), last = least - s.b.mantissa_bits;
+    t.exponent_b = smallest_result ? least + r.Between(0, 3) : r.Between(fp8::Max(least, -12), 0);
+    t.exponent_a = last + (r.OneIn(2) ? 0 : r.Between(0, 4));  // of b, beside the far terms
+    t.tail = s.k;
+  }
   return t;
 }
 
@@ -128,7 +170,9 @@ FP8_HD constexpr void FillLine(const TileShape& s, const Theme& t, uint64_t seed
   const int bytes = s.row_bytes / s.k;
   for (int i = 0; i < s.k; ++i) {
     uint64_t code = 0;
-    if (detail::HasExponent(t.pattern)) {
+    if (t.pattern == Pattern::kTies) {
+      code = detail::TieCode(r, f, t, is_a, i);
+    } else if (detail::HasExponent(t.pattern)) {
       int exponent = (is_a ? t.exponent_a : t.exponent_b) - r.Between(0, t.scatter);
       if (t.pattern == Pattern::kOneHuge && i == t.k) exponent += 6 + r.Between(0, 14);
       code = sim::draw::CodeWithExponent(r, f, exponent);
@@ -157,8 +201,8 @@ FP8_HD constexpr uint32_t AddendOf(const TileShape& s, const Theme& t, uint64_t 
   sim::Random r = detail::Stream(seed, tile, detail::kAddends + row * s.n + col);
   if (t.pattern == Pattern::kSpecials && r.OneIn(4))
     return static_cast<uint32_t>(sim::draw::SpecialCode(r, s.d));
-  if (t.pattern == Pattern::kUnderflow && !r.OneIn(3))
-    return static_cast<uint32_t>(sim::draw::ZeroCode(r, s.d));
+  const bool mostly_zero = t.pattern == Pattern::kUnderflow || t.pattern == Pattern::kTies;
+  if (mostly_zero && !r.OneIn(3)) return static_cast<uint32_t>(sim::draw::ZeroCode(r, s.d));
   const int near = detail::HasExponent(t.pattern) ? t.exponent_a + t.exponent_b : 0;
   return static_cast<uint32_t>(sim::draw::AddendWord(r, s.d, near));
 }

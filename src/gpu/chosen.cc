@@ -74,11 +74,14 @@ std::vector<Case> Ladders(const Unit& unit) {
     build.Add({{0, 1.5, 1}, Builder::Power(1, n)}, step / 4);
     // Products in [2, 4): does their own leading bit raise the grid?
     build.Add({{0, 1.5, 1.5}, Builder::Power(1, n), {2, -1.5, 1.5}}, 0);
+    // Is the result cut further than the grid?
+    build.Add({{0, 1.5, 1.5}, Builder::Power(1, n)}, 0);
   }
   // Which k are added together: 1, a small term, and -1 at every k.
   for (int tiny : {13, 24, 25}) {
     for (int at = 2; at < k; ++at) {
       build.Add({{0, 1, 1}, Builder::Power(1, tiny), {at, -1, 1}}, 0);
+      build.Add({{0, 1.5, 1.5}, Builder::Power(1, tiny), {at, -1.5, 1.5}}, 0);
       build.Add({{0, 1, 1}, {at, -1, 1}, Builder::Power(at == k - 1 ? 1 : k - 1, tiny)}, 0);
     }
   }

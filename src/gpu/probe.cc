@@ -97,7 +97,7 @@ int RunProbes(const Options& options, const std::string& folder) {
       Print(questions[i], findings[i], i > 0 && questions[i - 1].probe == questions[i].probe);
   }
   Json body = DeviceJson(device->info());
-  body.update(Json{{"date", DateNow()}, {"command", options.command}});
+  body.update(Json{{"date", DateNow()}, {"written_by", options.command}});
   body.update(Json{{"as_the_table", table}, {"otherwise", other}, {"none_of_these", none}});
   body["probes"] = list;
   if (options.json) {
