@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The PTX of cuda/*.cu holds every instruction that lostbits-gpu says it runs, and nothing contracted.
+"""The PTX of cuda/*.cu holds every instruction that lostbits-gpu runs, and contracts nothing.
 
 usage: ptx_test.py NVCC SOURCE_DIR LOSTBITS_GPU
 """
