@@ -71,7 +71,8 @@ struct Comparison {
   static constexpr int kKept = 16;
   int64_t cases = 0, mismatches = 0;
   int64_t nan = 0, inf = 0, zero = 0, subnormal = 0;  ///< among the device's words
-  std::vector<Mismatch> first;                        ///< the first kKept by (tile, row, col)
+  /// The first kKept by (tile, row, col); of a device with more than 2^16 in one round, some.
+  std::vector<Mismatch> first;
 
   Comparison& operator+=(const Comparison& other);
 };

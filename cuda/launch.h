@@ -37,7 +37,7 @@ struct DeviceMismatch {
   int row, col;
   uint32_t device, twin;
 };
-inline constexpr int kMismatchRoom = 1024;  ///< of one call; more are counted only
+inline constexpr int kMismatchRoom = 1 << 16;  ///< of one call; more are counted only
 /// d against the twin; adds to `tally`, and puts the first that come into `mismatches`.
 void CompareTiles(const TileShape& shape, const sim::AccumSpec& spec, int64_t first,
                   const TilePointers& tiles, int64_t count, Tally* tally,

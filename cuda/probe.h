@@ -26,9 +26,9 @@ inline constexpr int kMostAnswers = 4;
 struct Probe {
   const char* id;
   const char* question;
-  const char* archs;  ///< that it concerns, separated by spaces
-  const char* units;  ///< UnitName of each, separated by spaces
-  const char* line;   ///< "a codes ; b codes ; c word", at most k of each
+  const char* archs;             ///< that it concerns, separated by spaces
+  const char* units;             ///< UnitName of each, separated by spaces
+  const char* line;              ///< "a codes ; b codes ; c word", at most k of each
   Answer answers[kMostAnswers];  ///< the first is the table's; those with an empty `who` are none
   Flags flags = {};
 };

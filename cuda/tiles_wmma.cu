@@ -4,7 +4,6 @@
 
 #include "cuda/check.h"
 #include "cuda/launch.h"
-#include "cuda/ptx/types.h"
 
 namespace lostbits::gpu {
 namespace {
@@ -13,22 +12,22 @@ namespace wmma = nvcuda::wmma;
 constexpr int kM = 16, kN = 16, kK = 8;
 
 __global__ void WmmaTf32Tiles(TilePointers tiles) {
-  if constexpr (ptx::kDeviceArch >= 800) {
-    const int64_t tile = blockIdx.x;
-    wmma::fragment<wmma::matrix_a, kM, kN, kK, wmma::precision::tf32, wmma::row_major> a;
-    wmma::fragment<wmma::matrix_b, kM, kN, kK, wmma::precision::tf32, wmma::col_major> b;
-    wmma::fragment<wmma::accumulator, kM, kN, kK, float> d;
-    // No __float_to_tf32: the instruction itself ignores the low 13 bits.
-    wmma::load_matrix_sync(a, reinterpret_cast<const float*>(tiles.a) + tile * kM * kK, kK);
-    wmma::load_matrix_sync(b, reinterpret_cast<const float*>(tiles.b) + tile * kN * kK, kK);
-    wmma::load_matrix_sync(d, reinterpret_cast<const float*>(tiles.c) + tile * kM * kN, kN,
-                           wmma::mem_row_major);
-    wmma::mma_sync(d, a, b, d);
-    wmma::store_matrix_sync(reinterpret_cast<float*>(tiles.d) + tile * kM * kN, d, kN,
-                            wmma::mem_row_major);
-  } else {
-    __trap();
-  }
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800  // mma.h has no TF32 there
+  __trap();
+#else
+  const int64_t tile = blockIdx.x;
+  wmma::fragment<wmma::matrix_a, kM, kN, kK, wmma::precision::tf32, wmma::row_major> a;
+  wmma::fragment<wmma::matrix_b, kM, kN, kK, wmma::precision::tf32, wmma::col_major> b;
+  wmma::fragment<wmma::accumulator, kM, kN, kK, float> d;
+  // No __float_to_tf32: the instruction itself ignores the low 13 bits.
+  wmma::load_matrix_sync(a, reinterpret_cast<const float*>(tiles.a) + tile * kM * kK, kK);
+  wmma::load_matrix_sync(b, reinterpret_cast<const float*>(tiles.b) + tile * kN * kK, kK);
+  wmma::load_matrix_sync(d, reinterpret_cast<const float*>(tiles.c) + tile * kM * kN, kN,
+                         wmma::mem_row_major);
+  wmma::mma_sync(d, a, b, d);
+  wmma::store_matrix_sync(reinterpret_cast<float*>(tiles.d) + tile * kM * kN, d, kN,
+                          wmma::mem_row_major);
+#endif
 }
 
 void LaunchTf32(const TilePointers& tiles, int64_t count, Flags) {

@@ -68,8 +68,8 @@ std::string PtxName(const Unit& unit);
 /// The row of the machine table that a unit belongs to on `arch`; -1 if there is none.
 int RowOf(const Unit& unit, std::string_view arch);
 
-/// "ampere:mma.sync:f16:f32@k=8": the machine that says what the unit does on `arch`; "" if there is
-/// none. "@k" only where the row's own k is another.
+/// "ampere:mma.sync:f16:f32@k=8": the machine that says what the unit does on `arch`; "" if there
+/// is none. "@k" only where the row's own k is another.
 std::string MachineOf(const Unit& unit, std::string_view arch);
 
 /// How an instruction is told to treat c and the signs. wgmma only; others have none of it.

@@ -15,9 +15,10 @@ __device__ inline uint32_t SharedAddress(const void* p) {
 
 /// A barrier of one phase after another; `arrivals` threads arrive in each.
 __device__ inline void BarrierInit(uint64_t* barrier, uint32_t arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(SharedAddress(barrier)),
-               "r"(arrivals)
-               : "memory");
+  if constexpr (kDeviceArch >= 900)
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(SharedAddress(barrier)),
+                 "r"(arrivals)
+                 : "memory");
 }
 /// Arrives, and lets the phase wait for `bytes` more bytes of asynchronous copies.
 __device__ inline void BarrierExpect(uint64_t* barrier, uint32_t bytes) {
