@@ -9,7 +9,7 @@ namespace lostbits::gpu {
 namespace {
 
 namespace wmma = nvcuda::wmma;
-constexpr int kM = 16, kN = 16, kK = 8;
+[[maybe_unused]] constexpr int kM = 16, kN = 16, kK = 8;
 
 __global__ void WmmaTf32Tiles(TilePointers tiles) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800  // mma.h has no TF32 there

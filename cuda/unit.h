@@ -81,19 +81,17 @@ struct Flags {
   constexpr bool operator==(const Flags&) const = default;
 };
 
-/// Where case `index` of a batch stands when every tile holds as many cases as fit its diagonals:
-/// the tile, and the output (row, col). Over many tiles every row and every column has its turn.
+/// Where case `index` of a batch stands when every tile holds as many cases as share neither a row
+/// nor a column: the tile, and the output (row, col). Over m / n tiles every row has its turn.
 struct Place {
   int64_t tile;
   int row, col;
 };
-constexpr int CasesPerTile(const TileShape& u) { return u.m < u.n ? u.m : u.n; }
+constexpr int CasesPerTile(const TileShape& u) { return u.n; }  // no unit has m < n
 constexpr Place PlaceOf(const TileShape& u, int64_t index) {
-  const int wide = CasesPerTile(u);
-  const int64_t tile = index / wide;
-  const int at = static_cast<int>(index % wide);
-  return {tile, at + wide * static_cast<int>(tile % (u.m / wide)),
-          at + wide * static_cast<int>(tile % (u.n / wide))};
+  const int64_t tile = index / u.n;
+  const int col = static_cast<int>(index % u.n);
+  return {tile, col + u.n * static_cast<int>(tile % (u.m / u.n)), col};
 }
 
 }  // namespace lostbits::gpu
