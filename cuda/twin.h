@@ -14,7 +14,7 @@ namespace lostbits::gpu {
 /// a: row of a; b: column of b; shape.row_bytes bytes each. Without block scales.
 FP8_HD constexpr uint32_t TwinOutput(const sim::AccumSpec& spec, const TileShape& s,
                                      const uint8_t* a, const uint8_t* b, uint32_t c) {
-  fp8::Unpacked ua[sim::kMaxInstructionK], ub[sim::kMaxInstructionK];
+  fp8::Unpacked ua[kMaxUnitK], ub[kMaxUnitK];
   const int bytes = s.row_bytes / s.k;
   for (int i = 0; i < s.k; ++i) {
     ua[i] = fp8::Unpack(spec.a, LoadCode(a, i, bytes));

@@ -52,7 +52,13 @@ inline constexpr Unit kUnits[] = {LOSTBITS_MMA_UNITS(LOSTBITS_MMA) LOSTBITS_WGMM
 #undef LOSTBITS_WGMMA
 #undef LOSTBITS_WMMA
 inline constexpr int kUnitCount = sizeof(kUnits) / sizeof(kUnits[0]);
-inline constexpr int kMaxRowBytes = 32;
+inline constexpr int kMaxUnitK = 32;
+static_assert([] {
+  for (const Unit& u : kUnits) {
+    if (u.shape.k > kMaxUnitK || u.shape.m % u.shape.n != 0) return false;
+  }
+  return true;
+}());
 
 /// The table's name of a compute capability's architecture; "" if the table has none.
 const char* ArchOf(int capability);
@@ -87,7 +93,7 @@ struct Place {
   int64_t tile;
   int row, col;
 };
-constexpr int CasesPerTile(const TileShape& u) { return u.n; }  // no unit has m < n
+constexpr int CasesPerTile(const TileShape& u) { return u.n; }  // m is a multiple of n
 constexpr Place PlaceOf(const TileShape& u, int64_t index) {
   const int64_t tile = index / u.n;
   const int col = static_cast<int>(index % u.n);

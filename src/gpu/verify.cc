@@ -89,9 +89,12 @@ int RunVerify(const Options& options, const Choice& choice) {
     fine = fine && found.mismatches == 0;
     list.push_back(ReportJson(job, found, time.count(), options.seed));
     if (options.json) continue;
-    fmt::print("{:<34} {}: {} of {} differ ({} NaN, {} Inf, {} zero, {} subnormal; {:.1f} s)\n",
-               job.machine.name, UnitName(*job.unit), found.mismatches, found.cases, found.nan,
-               found.inf, found.zero, found.subnormal, time.count());
+    const auto percent = [&](int64_t part) { return cli::Percent(part, found.cases); };
+    fmt::print(
+        "{:<33} {} of {} differ, {:.1f} s\n  {}: NaN {:.1f} %, Inf {:.1f} %, zero {:.1f} %, "
+        "subnormal {:.1f} %\n",
+        UnitName(*job.unit), found.mismatches, found.cases, time.count(), job.machine.name,
+        percent(found.nan), percent(found.inf), percent(found.zero), percent(found.subnormal));
     for (size_t i = 0; i < std::min<size_t>(found.first.size(), 3); ++i) {
       const Mismatch& m = found.first[i];
       const fp8::Format& d = job.unit->shape.d;
