@@ -100,6 +100,14 @@ FP8_HD constexpr uint64_t NanCode(Format f, bool negative, const EncodePolicy& p
   return 0;
 }
 
+/// Whether a finite number of this sign that is too large becomes the largest finite number.
+FP8_HD constexpr bool SaturatesOverflow(const EncodePolicy& p, bool negative) {
+  const bool inward = p.rounding == Rounding::kTowardZero || p.rounding == Rounding::kToOdd ||
+                      (p.rounding == Rounding::kUp && negative) ||
+                      (p.rounding == Rounding::kDown && !negative);
+  return p.overflow == Overflow::kSaturate || (p.overflow == Overflow::kIeee && inward);
+}
+
 /// Puts a number into a format. One rounding, straight from the exact value of x.
 FP8_HD constexpr Encoded Pack(Format f, const Unpacked& x, const EncodePolicy& p = {},
                               uint32_t random = 0) {
@@ -157,11 +165,7 @@ FP8_HD constexpr Encoded Pack(Format f, const Unpacked& x, const EncodePolicy& p
     if (!IsSigned(f)) magnitude = r.value == 0 ? 0 : magnitude - 1;
   }
   if (magnitude > MaxMagnitude(f)) {
-    const bool inward = p.rounding == Rounding::kTowardZero || p.rounding == Rounding::kToOdd ||
-                        (p.rounding == Rounding::kUp && negative) ||
-                        (p.rounding == Rounding::kDown && !negative);
-    const bool saturate =
-        p.overflow == Overflow::kSaturate || (p.overflow == Overflow::kIeee && inward);
+    const bool saturate = SaturatesOverflow(p, negative);
     return {.code = saturate ? largest : infinity,
             .inexact = true,
             .overflow = true,

@@ -7,68 +7,10 @@
 #include <stdexcept>
 #include <string>
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "fp8/convert.cc"  // compiled once for each instruction set
-#include "hwy/foreach_target.h"
-// foreach_target.h comes first.
-#include "fp8/codec-inl.h"
-#include "hwy/highway.h"
+#include "fp8/convert_lanes.h"
 
-HWY_BEFORE_NAMESPACE();
-namespace lostbits::fp8 {
-namespace HWY_NAMESPACE {
-
-void FloatsToE4M3FN(const float* in, uint8_t* out, size_t n, const EncodeTable& t) {
-  EncodeFloats<kE4M3FN>(in, out, n, t);
-}
-void FloatsToE5M2(const float* in, uint8_t* out, size_t n, const EncodeTable& t) {
-  EncodeFloats<kE5M2>(in, out, n, t);
-}
-void Bfloat16sToE4M3FN(const uint16_t* in, uint8_t* out, size_t n, const EncodeTable& t) {
-  EncodeBfloat16s<kE4M3FN>(in, out, n, t);
-}
-void Bfloat16sToE5M2(const uint16_t* in, uint8_t* out, size_t n, const EncodeTable& t) {
-  EncodeBfloat16s<kE5M2>(in, out, n, t);
-}
-void E4M3FNToFloats(const uint8_t* in, float* out, size_t n, const DecodeTable& t) {
-  DecodeToFloats<kE4M3FN>(in, out, n, t);
-}
-void E5M2ToFloats(const uint8_t* in, float* out, size_t n, const DecodeTable& t) {
-  DecodeToFloats<kE5M2>(in, out, n, t);
-}
-
-}  // namespace HWY_NAMESPACE
-}  // namespace lostbits::fp8
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace lostbits::fp8 {
 namespace {
-
-HWY_EXPORT(FloatsToE4M3FN);
-HWY_EXPORT(FloatsToE5M2);
-HWY_EXPORT(Bfloat16sToE4M3FN);
-HWY_EXPORT(Bfloat16sToE5M2);
-HWY_EXPORT(E4M3FNToFloats);
-HWY_EXPORT(E5M2ToFloats);
-
-/// The function of a dispatch table for `target`, or for the best instruction set if that is 0.
-/// Highway's tables hold an initializer, one entry an instruction set, and the fallback; or a
-/// single entry where only one instruction set was compiled (HWY_EXPORT in hwy/highway.h).
-template <class Function, size_t kSize>
-Function* ForTarget(Function* const (&table)[kSize], int64_t target) {
-  if constexpr (kSize == 1) {
-    return table[0];
-  } else {
-    if (target == 0) {
-      hwy::ChosenTarget& chosen = hwy::GetChosenTarget();
-      if (!chosen.IsInitialized()) chosen.Update(hwy::SupportedTargets());
-      return table[chosen.GetIndex()];
-    }
-    const auto bit = static_cast<uint64_t>(HWY_CHOSEN_TARGET_SHIFT(target));
-    return table[bit == 0 ? kSize - 1 : static_cast<size_t>(std::countr_zero(bit))];
-  }
-}
 
 std::string Describe(Format f) {
   return (IsSigned(f) ? "E" : "unsigned E") + std::to_string(f.exponent_bits) + "M" +
@@ -101,7 +43,8 @@ void CheckTarget(Path path) {
   if (path.kind != Path::kLanes)
     throw std::invalid_argument("expected Path::kLanes with a target, came another path");
   std::string known;
-  for (const LaneTarget& t : LaneTargets()) {
+  static const std::vector<LaneTarget> kTargets = LaneTargets();  // asking the CPU takes 3 us
+  for (const LaneTarget& t : kTargets) {
     if (t.id == path.target) return;
     known += " " + t.name;
   }
@@ -162,24 +105,6 @@ void EncodeWithIntegers(const ConstCodes& in, const Codes& out, const EncodePoli
   if constexpr (kCount) *options.counts += counts;
 }
 
-void EncodeWithLanes(const ConstCodes& in, const Codes& out, const EncodePolicy& policy,
-                     int64_t target) {
-  const EncodeTable t = MakeEncodeTable(out.format, policy);
-  auto* codes = static_cast<uint8_t*>(out.data);
-  const bool e4m3 = out.format == kE4M3FN;
-  if (in.format == kFP32) {
-    const auto* x = static_cast<const float*>(in.data);
-    const auto run = e4m3 ? ForTarget(HWY_DISPATCH_TABLE(FloatsToE4M3FN), target)
-                          : ForTarget(HWY_DISPATCH_TABLE(FloatsToE5M2), target);
-    run(x, codes, in.size, t);
-  } else {
-    const auto* x = static_cast<const uint16_t*>(in.data);
-    const auto run = e4m3 ? ForTarget(HWY_DISPATCH_TABLE(Bfloat16sToE4M3FN), target)
-                          : ForTarget(HWY_DISPATCH_TABLE(Bfloat16sToE5M2), target);
-    run(x, codes, in.size, t);
-  }
-}
-
 void DecodeWithIntegers(const ConstCodes& in, std::span<float> out, const DecodePolicy& policy) {
   const int bits = StorageBits(in.format);
   if (bits <= 8 && in.size >= 256) {
@@ -206,13 +131,6 @@ EncodeCounts& EncodeCounts::operator+=(const EncodeCounts& other) {
   return *this;
 }
 
-std::vector<LaneTarget> LaneTargets() {
-  std::vector<LaneTarget> targets;
-  for (const int64_t id : hwy::SupportedAndGeneratedTargets())
-    targets.push_back({id, hwy::TargetName(id)});
-  return targets;
-}
-
 void Encode(ConstCodes in, Codes out, const EncodePolicy& policy, const EncodeOptions& options) {
   CheckContainer("input", in.format, in.bytes);
   CheckContainer("output", out.format, out.bytes);
@@ -225,13 +143,21 @@ void Encode(ConstCodes in, Codes out, const EncodePolicy& policy, const EncodeOp
   if (policy.random_bit_count > 32)
     throw std::invalid_argument("expected a random_bit_count of at most 32, came " +
                                 std::to_string(policy.random_bit_count));
-  const bool lanes_can = (in.format == kFP32 || in.format == kBF16) &&
-                         LanesEncode(out.format, policy) && options.counts == nullptr;
+  const bool lanes_can = LanesEncode(in.format, out.format, policy) && options.counts == nullptr;
   if (options.path.kind == Path::kLanes && !lanes_can)
-    throw std::invalid_argument(
-        "expected FP32 or BF16 to E4M3FN or E5M2, to nearest even and without counts, for lanes");
+    throw std::invalid_argument("expected no FP64, no kept NaN payloads and no counts for lanes");
   if (lanes_can && options.path.kind != Path::kIntegers) {
-    EncodeWithLanes(in, out, policy, options.path.target);
+    const EncodePlan plan = MakeEncodePlan(out.format, policy);
+    DecodePlan decode = MakeDecodePlan(in.format, {});
+    decode.any_nan = true;
+    const uint32_t* random = words == 0 ? nullptr : options.random.data();
+    RunLanes({.in = in.data,
+              .out = out.data,
+              .n = in.size,
+              .random = random,
+              .encode = &plan,
+              .decode = decode},
+             options.path.target);
   } else if (options.counts != nullptr) {
     EncodeWithIntegers<true>(in, out, policy, options);
   } else {
@@ -243,17 +169,20 @@ void Decode(ConstCodes in, std::span<float> out, const DecodePolicy& policy, Pat
   CheckContainer("input", in.format, in.bytes);
   CheckArrays(in.data, in.size, in.bytes, out.data(), out.size(), sizeof(float));
   CheckTarget(path);
-  const bool lanes_can = LanesDecode(in.format, policy);
+  const bool lanes_can = LanesDecode(in.format);
   if (path.kind == Path::kLanes && !lanes_can)
-    throw std::invalid_argument("expected E4M3FN or E5M2 without NaN payloads for lanes");
+    throw std::invalid_argument("expected another format than FP64 for lanes");
   if (!lanes_can || path.kind == Path::kIntegers) {
     DecodeWithIntegers(in, out, policy);
     return;
   }
-  const auto run = in.format == kE4M3FN ? ForTarget(HWY_DISPATCH_TABLE(E4M3FNToFloats), path.target)
-                                        : ForTarget(HWY_DISPATCH_TABLE(E5M2ToFloats), path.target);
-  run(static_cast<const uint8_t*>(in.data), out.data(), in.size, MakeDecodeTable(policy));
+  RunLanes({.in = in.data,
+            .out = out.data(),
+            .n = in.size,
+            .random = nullptr,
+            .encode = nullptr,
+            .decode = MakeDecodePlan(in.format, policy)},
+           path.target);
 }
 
 }  // namespace lostbits::fp8
-#endif  // HWY_ONCE

@@ -1,81 +1,53 @@
 // Cuts the work into blocks of rows, runs them in any order, merges the splits of each row.
 #include "sim/attention.h"
 
-#include <omp.h>
-
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "fp8/codec.h"
 #include "sim/attention_block.h"
-#include "sim/float_environment.h"
+#include "sim/parallel_for.h"
 #include "sim/softmax.h"
 
 namespace lostbits::sim {
 namespace {
 
-constexpr int64_t kMaxBlockRows = 64;  // enough to pay for packing a tile of K and V
+constexpr int64_t kMaxBlockRows = 128;   // enough to pay for packing a tile of K and V
+constexpr int64_t kBlocksPerThread = 8;  // enough for the last ones not to count
 
 /// Rows of one (batch, KV head) in runs that share a tile grid (first_key), each at most
-/// `rows` long; every run once per split.
-std::vector<BlockTask> CutIntoTasks(const AttentionRecipe& recipe, const AttentionInputs& in,
-                                    int threads) {
+/// kMaxBlockRows long; every run once per split. The longest work comes first.
+std::vector<BlockTask> CutIntoTasks(const AttentionRecipe& recipe, const AttentionInputs& in) {
   const SequenceShape shape = ShapeOf(in);
   const int64_t packed_rows = in.q.seqlen * shape.group;
-  const int64_t pairs = in.k.batch * in.k.heads * recipe.num_splits;
-  const int64_t blocks_wanted = std::max<int64_t>(1, 2 * threads / pairs);
-  const int64_t rows =
-      std::clamp<int64_t>((packed_rows + blocks_wanted - 1) / blocks_wanted, 1, kMaxBlockRows);
-  std::vector<BlockTask> tasks;
+  struct Costed {
+    BlockTask task;
+    int64_t cost;
+  };
+  std::vector<Costed> tasks;
   for (int64_t b = 0; b < in.k.batch; ++b)
     for (int64_t h = 0; h < in.k.heads; ++h)
       for (int split = 0; split < recipe.num_splits; ++split) {
-        int64_t begin = 0, begin_key = 0;
+        int64_t begin_key = 0;
         for (int64_t r = 0; r < packed_rows; ++r) {
           const RowSchedule s =
               ScheduleRow(recipe, shape, QueryNumber(in, r / shape.group), r % shape.group, split);
-          if (r > begin && (r - begin == rows || s.first_key != begin_key)) {
-            tasks.push_back({b, h, begin, r, split});
-            begin = r;
+          if (r == 0 || s.first_key != begin_key ||
+              r - tasks.back().task.row_begin == kMaxBlockRows) {
+            tasks.push_back({{b, h, r, r, split}, 0});
+            begin_key = s.first_key;
           }
-          if (r == begin) begin_key = s.first_key;
+          tasks.back().task.row_end = r + 1;
+          tasks.back().cost += s.Visits();
         }
-        if (packed_rows > begin) tasks.push_back({b, h, begin, packed_rows, split});
       }
-  return tasks;
-}
-
-/// Runs body(i) for i < count on `threads` threads. The first error, thrown or returned, ends up on
-/// the caller's side; progress is called by the caller's thread.
-template <class Body>
-void ParallelFor(int64_t count, int threads, const std::function<void(double)>& progress,
-                 const Body& body) {
-  std::exception_ptr thrown;
-  std::string failed;
-  std::atomic<int64_t> done{0};
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-  for (int64_t i = 0; i < count; ++i) {
-    try {
-      const DefaultEnvironment environment;
-      const std::string error = body(i);
-      if (!error.empty()) {
-#pragma omp critical(lostbits_attention_error)
-        if (failed.empty()) failed = error;
-      }
-      ++done;
-      if (progress && omp_get_thread_num() == 0)
-        progress(static_cast<double>(done) / static_cast<double>(count));
-    } catch (...) {
-#pragma omp critical(lostbits_attention_error)
-      if (!thrown) thrown = std::current_exception();
-    }
-  }
-  if (thrown) std::rethrow_exception(thrown);
-  if (!failed.empty()) throw std::runtime_error("attention: " + failed);
+  std::stable_sort(tasks.begin(), tasks.end(),
+                   [](const Costed& x, const Costed& y) { return x.cost > y.cost; });
+  std::vector<BlockTask> sorted;
+  for (const Costed& t : tasks) sorted.push_back(t.task);
+  return sorted;
 }
 
 /// flash_fwd_combine_kernel.h:575-687: one row's splits, weighted by their share of the whole sum.
@@ -143,7 +115,7 @@ void AttentionForward(const AttentionRecipe& recipe, const AttentionInputs& in,
                       const AttentionOutputs& out, const AttentionOptions& options) {
   CheckAttention(recipe, in, options);
   if (out.o == nullptr) throw std::invalid_argument("attention: the output has no data");
-  const int threads = options.threads > 0 ? options.threads : omp_get_max_threads();
+  const int threads = ThreadCount(options.threads);
   const SequenceShape shape = ShapeOf(in);
   const int64_t d = in.q.dim, splits = recipe.num_splits;
   const int64_t packed_rows = in.q.seqlen * shape.group;
@@ -152,13 +124,20 @@ void AttentionForward(const AttentionRecipe& recipe, const AttentionInputs& in,
   // Finished FP32 rows, [split, batch, KV head, packed row, d].
   std::vector<float> o(static_cast<size_t>(splits * rows * d));
   std::vector<float> lse(static_cast<size_t>(splits * rows));
-  const std::vector<BlockTask> tasks = CutIntoTasks(recipe, in, threads);
-  ParallelFor(static_cast<int64_t>(tasks.size()), threads, options.progress, [&](int64_t i) {
+  const std::vector<BlockTask> tasks = CutIntoTasks(recipe, in);
+  const auto count = static_cast<int64_t>(tasks.size());
+  // Few blocks: one after the other, all threads on each. Many: a thread each.
+  const bool together = count < kBlocksPerThread * threads;
+  AttentionOptions block_options = options;
+  block_options.threads = together ? threads : 1;
+  ParallelFor(count, together ? 1 : threads, options.progress, [&](int64_t i) {
     const BlockTask& task = tasks[static_cast<size_t>(i)];
     const int64_t at =
         ((task.split * in.k.batch + task.batch) * in.k.heads + task.kv_head) * packed_rows +
         task.row_begin;
-    return ForwardBlock(recipe, in, options, task, o.data() + at * d, lse.data() + at);
+    return ForwardBlock({&recipe, 1}, in, block_options, task,
+                        KeyTiles(in.v, task.batch, task.kv_head, recipe.block_n), d,
+                        o.data() + at * d, lse.data() + at);
   });
 
   ParallelFor(rows, threads, {}, [&](int64_t row) -> std::string {
@@ -175,7 +154,8 @@ void AttentionForward(const AttentionRecipe& recipe, const AttentionInputs& in,
       SoftmaxRow state;
       row_lse = CombineSplits(recipe, &p, &state, finished, rows * d, lse.data() + row, rows, d,
                               combined);
-      if (state.exp2_missing) return "the captured exp2 table lacks an input of the split merge";
+      if (state.exp2_missing)
+        return "attention: the captured exp2 table lacks an input of the split merge";
       finished = combined;
     }
     StoreRow(recipe, finished, d, ((batch * in.q.seqlen + query) * in.q.heads + head) * d, out.o);

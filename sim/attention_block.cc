@@ -1,12 +1,18 @@
 #include "sim/attention_block.h"
 
+#include <omp.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include "fp8/codec.h"
 #include "fp8/convert.h"
-#include "sim/gemm.h"
+#include "sim/attention_values.h"
+#include "sim/parallel_for.h"
 #include "sim/softmax_lanes.h"
 
 namespace lostbits::sim {
@@ -14,25 +20,11 @@ namespace {
 
 constexpr double kLog2EDouble = 0x1.71547652b82fep+0;  // M_LOG2E (mainloop:585)
 
-size_t ElementSize(const HeadsView& x) { return x.format == fp8::kBF16 ? 2 : 1; }
+size_t ElementSize(fp8::Format f) { return f == fp8::kBF16 ? 2 : 1; }
 
 const uint8_t* At(const HeadsView& x, int64_t b, int64_t s, int64_t h) {
   return static_cast<const uint8_t*>(x.data) +
-         static_cast<size_t>(x.Offset(b, s, h)) * ElementSize(x);
-}
-
-/// block_n keys of one head from `first` on, as a matrix of keys x d. Keys that do not exist are
-/// zeros, in `padded`.
-CodeView KeyTile(const HeadsView& x, int64_t batch, int64_t head, int64_t first, int64_t block_n,
-                 std::vector<uint8_t>* padded) {
-  if (first + block_n <= x.seqlen)
-    return {At(x, batch, first, head), x.format, block_n, x.dim, x.stride_seqlen};
-  const size_t bytes = static_cast<size_t>(x.dim) * ElementSize(x);
-  padded->assign(static_cast<size_t>(block_n) * bytes, 0);
-  for (int64_t key = first; key < x.seqlen; ++key)
-    std::memcpy(padded->data() + static_cast<size_t>(key - first) * bytes, At(x, batch, key, head),
-                bytes);
-  return {padded->data(), x.format, block_n, x.dim, x.dim};
+         static_cast<size_t>(x.Offset(b, s, h)) * ElementSize(x.format);
 }
 
 /// cvt.rn.satfinite.e4m3x2.f32, cvt.rn.bf16x2.f32.
@@ -46,39 +38,75 @@ struct Row {
   int64_t head = 0;  // of Q
   const uint8_t* q = nullptr;
   SoftmaxRow softmax;
-  int64_t visits = 0;     // tiles seen so far
-  float accum_scale = 1;  // kEveryNTiles: what accum still has to be multiplied by
+  bool started = false;
 };
 
-/// The block's memory and the steps of its main loop.
+/// What one key tile needs on its way from scores to products.
+struct Tile {
+  int64_t index, first_key;
+  std::vector<size_t> active;  // rows of the block that visit it
+  std::vector<int64_t> place;  // of each row of the block among them, or -1
+  std::vector<float> p;        // active x block_n: scores, then P before its rounding
+  std::vector<uint8_t> codes;  // P
+  std::vector<float> scales;   // active
+};
+
+/// A thread's memory for scores.
+struct Scorer {
+  KeyTileSource keys;
+  std::vector<size_t> gathered;  // rows of the block in q
+  std::vector<uint8_t> q;
+  std::vector<uint32_t> words;
+  PackedB packed;
+};
+
+/// A range of V's columns, on one thread at a time.
+struct Part {
+  int64_t column, columns;
+  KeyTileSource values;
+  std::vector<ValueSums> sums;  // one a recipe
+  std::vector<float> decoded;
+  PackedB packed;
+};
+
+/// The block's memory and the steps of its main loop. A team of threads runs through a few tiles at
+/// a time: scores tile by tile, then weights row by row, then products by columns of V. So nothing
+/// is packed twice, and each row and each output sees its tiles in order.
 class Block {
  public:
-  Block(const AttentionRecipe& recipe, const AttentionInputs& in, const AttentionOptions& options,
-        const BlockTask& task)
-      : recipe_(recipe),
+  Block(std::span<const AttentionRecipe> recipes, const AttentionInputs& in,
+        const AttentionOptions& options, const BlockTask& task, const KeyTileSource& values,
+        int64_t d_v)
+      : recipe_(recipes[0]),
         in_(in),
         task_(task),
-        params_(MakeSoftmaxParams(recipe, in, task.batch, task.kv_head, options.exp2_table)),
-        math_(params_.math),
-        softcap_scale_(SoftcapScale(recipe, in, task.batch, task.kv_head)),
+        team_(std::max(options.threads, 1)),
+        params_(MakeSoftmaxParams(recipe_, in, task.batch, task.kv_head, options.exp2_table)),
+        softcap_scale_(SoftcapScale(recipe_, in, task.batch, task.kv_head)),
         d_(in.q.dim),
-        n_(recipe.block_n) {
+        d_v_(d_v),
+        n_(recipe_.block_n),
+        p_format_(recipe_.p_format == PFormat::kBF16 ? fp8::kBF16 : fp8::kE4M3FN) {
     const SequenceShape shape = ShapeOf(in);
+    std::vector<int64_t> visits;
     for (int64_t r = task.row_begin; r < task.row_end; ++r) {
       const int64_t query_row = r / shape.group, in_group = r % shape.group;
       Row row;
       row.head = task.kv_head * shape.group + in_group;
       row.q = At(in.q, task.batch, query_row, row.head);
-      row.schedule = ScheduleRow(recipe, shape, QueryNumber(in, query_row), in_group, task.split);
+      row.schedule = ScheduleRow(recipe_, shape, QueryNumber(in, query_row), in_group, task.split);
       rows_.push_back(row);
+      visits.push_back(row.schedule.Visits());
     }
-    const size_t cells = rows_.size() * static_cast<size_t>(d_);
-    if (recipe.accumulation == PvAccumulation::kExact) {
-      exact_.assign(cells, 0);
-    } else {
-      o_.assign(cells, 0);
+    const int64_t columns = (d_v / team_ + kColumns - 1) / kColumns * kColumns;
+    for (int64_t c = 0; c < d_v; c += std::max(columns, kColumns)) {
+      Part part{c, std::min(std::max(columns, kColumns), d_v - c), values, {}, {}, {}};
+      for (const AttentionRecipe& recipe : recipes)
+        part.sums.emplace_back(recipe, visits, part.columns);
+      parts_.push_back(std::move(part));
     }
-    if (recipe.accumulation == PvAccumulation::kEveryNTiles) accum_.assign(cells, 0);
+    scorers_.resize(static_cast<size_t>(team_));
+    for (Scorer& s : scorers_) s.keys = KeyTiles(in.k, task.batch, task.kv_head, n_);
   }
 
   void Run() {
@@ -88,35 +116,45 @@ class Block {
       begin = std::min(begin, row.schedule.tile_begin);
       end = std::max(end, row.schedule.tile_end);
     }
-    for (int64_t i = begin; i < end; ++i)
-      Tile(recipe_.order == TileOrder::kLastToFirst ? end - 1 - (i - begin) : i);
+    const int64_t cells = static_cast<int64_t>(rows_.size()) * n_;
+    const int64_t at_once = team_ == 1 ? 1 : std::max<int64_t>(kTeamCells / cells, team_);
+    for (int64_t i = begin; i < end; i += at_once) {
+      tiles_.resize(static_cast<size_t>(std::min(at_once, end - i)));
+      for (size_t j = 0; j < tiles_.size(); ++j) {
+        const int64_t visit = i + static_cast<int64_t>(j);
+        Prepare(recipe_.order == TileOrder::kLastToFirst ? end - 1 - (visit - begin) : visit,
+                &tiles_[j]);
+      }
+      InTeam(tiles_.size(), [&](size_t tile) { Score(&tiles_[tile]); });
+      InTeam(rows_.size(), [&](size_t row) { Weigh(row); });
+      InTeam(parts_.size(), [&](size_t part) { Multiply(&parts_[part]); });
+    }
   }
 
   std::string Finish(float* o, float* lse) {
     for (size_t r = 0; r < rows_.size(); ++r) {
       Row& row = rows_[r];
-      float* out = o + r * static_cast<size_t>(d_);
-      if (row.schedule.Visits() == 0) {  // flash_fwd_kernel_sm90.h:465
-        std::fill(out, out + d_, 0.0f);
-        lse[r] = NegativeInfinity();
-        continue;
-      }
+      const bool empty = row.schedule.Visits() == 0;
       const bool has_sink = in_.sinks != nullptr && task_.split == 0;  // mainloop:1138
-      const SoftmaxEnd finish =
-          SoftmaxFinish(params_, &row.softmax, has_sink ? in_.sinks + row.head : nullptr,
-                        in_.v_descale(task_.batch, task_.kv_head));
+      SoftmaxEnd finish{0, NegativeInfinity()};
+      if (!empty)
+        finish = SoftmaxFinish(params_, &row.softmax, has_sink ? in_.sinks + row.head : nullptr,
+                               in_.v_descale(task_.batch, task_.kv_head));
       if (row.softmax.exp2_missing) {
         char bits[16];
         std::snprintf(bits, sizeof bits, "0x%08X",
                       fp8::BitCast<uint32_t>(row.softmax.missing_input));
-        return std::string("the captured exp2 table has no entry for input ") + bits;
+        return std::string("attention: the captured exp2 table has no entry for input ") + bits;
       }
-      if (recipe_.accumulation == PvAccumulation::kEveryNTiles) Merge(r, /*last=*/true);
-      for (int64_t c = 0; c < d_; ++c) {
-        const size_t i = r * static_cast<size_t>(d_) + static_cast<size_t>(c);
-        out[c] = recipe_.accumulation == PvAccumulation::kExact
-                     ? static_cast<float>(exact_[i] * finish.factor)
-                     : math_.Mul(o_[i], finish.factor);
+      for (Part& part : parts_) {
+        for (size_t s = 0; s < part.sums.size(); ++s) {
+          float* out = o + (s * rows_.size() + r) * static_cast<size_t>(d_v_) + part.column;
+          if (empty) {  // flash_fwd_kernel_sm90.h:465
+            std::fill(out, out + part.columns, 0.0f);
+          } else {
+            part.sums[s].Finish(r, finish.factor, out);
+          }
+        }
       }
       lse[r] = finish.lse;
     }
@@ -124,152 +162,105 @@ class Block {
   }
 
  private:
-  /// Everything that happens on key tile t, to the rows that visit it.
-  void Tile(int64_t t) {
-    active_.clear();
-    for (size_t r = 0; r < rows_.size(); ++r)
-      if (t >= rows_[r].schedule.tile_begin && t < rows_[r].schedule.tile_end) active_.push_back(r);
-    if (active_.empty()) return;
-    const int64_t first_key = rows_[active_[0]].schedule.first_key + t * n_;
-    const auto rows = static_cast<int64_t>(active_.size());
+  static constexpr int64_t kColumns = 16;  // of V on one thread, at least: whole vectors
+  // Scores at a time: some 5 MB, and few meetings of the team, each of which may cost a time slice
+  // where other programs run.
+  static constexpr int64_t kTeamCells = 1 << 20;
 
-    // S = Q K^T, from zero.
-    const size_t row_bytes = static_cast<size_t>(d_) * ElementSize(in_.q);
-    q_.resize(active_.size() * row_bytes);
-    for (size_t i = 0; i < active_.size(); ++i)
-      std::memcpy(q_.data() + i * row_bytes, rows_[active_[i]].q, row_bytes);
-    packed_.PackTransposed(recipe_.qk,
-                           KeyTile(in_.k, task_.batch, task_.kv_head, first_key, n_, &padded_));
-    words_.assign(active_.size() * static_cast<size_t>(n_), 0);
-    MultiplyAccumulate(recipe_.qk, {q_.data(), in_.q.format, rows, d_, d_}, packed_,
-                       {words_.data(), rows, n_});
+  template <class Body>
+  void InTeam(size_t count, const Body& body) {
+    if (team_ == 1) {
+      for (size_t i = 0; i < count; ++i) body(i);
+      return;
+    }
+    ParallelFor(static_cast<int64_t>(count), team_, {}, [&](int64_t i) -> std::string {
+      body(static_cast<size_t>(i));
+      return "";
+    });
+  }
 
-    p_.resize(words_.size());
-    for (size_t i = 0; i < active_.size(); ++i) {
-      Row& row = rows_[active_[i]];
-      float* s = p_.data() + i * static_cast<size_t>(n_);
-      ScoreTile(recipe_, math_, softcap_scale_, row.schedule, first_key,
-                words_.data() + i * static_cast<size_t>(n_), s);
-      const bool check_inf =
-          row.visits == 0 || t >= row.schedule.check_from || t < row.schedule.check_below;
-      const int n = static_cast<int>(n_);
-      const TileScale tile = SoftmaxMaximum(params_, check_inf, s, n, &row.softmax);
-      if (params_.model == Exp2Model::kCorrectlyRounded) {
-        SoftmaxProbabilityLanes(params_, tile.max_scaled, s, n);
+  void Prepare(int64_t t, Tile* tile) {
+    tile->index = t;
+    tile->active.clear();
+    tile->place.assign(rows_.size(), -1);
+    for (size_t r = 0; r < rows_.size(); ++r) {
+      if (t < rows_[r].schedule.tile_begin || t >= rows_[r].schedule.tile_end) continue;
+      tile->place[r] = static_cast<int64_t>(tile->active.size());
+      tile->active.push_back(r);
+    }
+    // All rows share their first key.
+    tile->first_key = rows_[0].schedule.first_key + t * n_;
+    const size_t cells = tile->active.size() * static_cast<size_t>(n_);
+    tile->p.resize(cells);
+    tile->codes.resize(cells * ElementSize(p_format_));
+    tile->scales.resize(tile->active.size());
+  }
+
+  /// S = Q K^T of the active rows, from zero.
+  void Score(Tile* tile) {
+    if (tile->active.empty()) return;
+    Scorer& scorer = scorers_[team_ == 1 ? 0 : static_cast<size_t>(omp_get_thread_num())];
+    const auto rows = static_cast<int64_t>(tile->active.size());
+    const size_t row_bytes = static_cast<size_t>(d_) * ElementSize(in_.q.format);
+    if (scorer.gathered != tile->active) {
+      scorer.gathered = tile->active;
+      scorer.q.resize(tile->active.size() * row_bytes);
+      for (size_t i = 0; i < tile->active.size(); ++i)
+        std::memcpy(scorer.q.data() + i * row_bytes, rows_[tile->active[i]].q, row_bytes);
+    }
+    scorer.packed.PackTransposed(recipe_.qk, scorer.keys(tile->first_key));
+    scorer.words.assign(tile->p.size(), 0);
+    MultiplyAccumulate(recipe_.qk, {scorer.q.data(), in_.q.format, rows, d_, d_}, scorer.packed,
+                       {scorer.words.data(), rows, n_});
+    for (size_t i = 0; i < tile->active.size(); ++i) {
+      const size_t at = i * static_cast<size_t>(n_);
+      ScoreTile(recipe_, params_.math, softcap_scale_, rows_[tile->active[i]].schedule,
+                tile->first_key, scorer.words.data() + at, tile->p.data() + at);
+    }
+  }
+
+  /// P of one row through the tiles, and by how much its sums shrink at each.
+  void Weigh(size_t r) {
+    Row& row = rows_[r];
+    const bool lanes = params_.model == Exp2Model::kCorrectlyRounded;
+    for (Tile& tile : tiles_) {
+      if (tile.place[r] < 0) continue;
+      const auto place = static_cast<size_t>(tile.place[r]), n = static_cast<size_t>(n_);
+      float* s = tile.p.data() + place * n;
+      const bool check_inf = !row.started || tile.index >= row.schedule.check_from ||
+                             tile.index < row.schedule.check_below;
+      tile.scales[place] = (lanes ? SoftmaxStepLanes : SoftmaxStep)(
+          params_, check_inf, s, static_cast<int>(n_), &row.softmax);
+      row.started = true;
+      if (recipe_.accumulation == PvAccumulation::kExact) continue;
+      const size_t size = ElementSize(p_format_);
+      fp8::Encode(
+          fp8::ConstCodes(std::span<const float>(s, n)),
+          fp8::Codes(p_format_, tile.codes.data() + place * n * size, n, static_cast<int>(size)),
+          PolicyOfP(recipe_.p_format));
+    }
+  }
+
+  /// P V on the part's columns.
+  void Multiply(Part* part) {
+    for (const Tile& tile : tiles_) {
+      if (tile.active.empty()) continue;
+      const CodeView v = part->values(tile.first_key).Cols(part->column, part->columns);
+      const auto rows = static_cast<int64_t>(tile.active.size());
+      const TileWeights weights{tile.active,
+                                tile.p.data(),
+                                n_,
+                                {tile.codes.data(), p_format_, rows, n_, n_},
+                                tile.scales.data()};
+      if (recipe_.accumulation == PvAccumulation::kExact) {
+        part->decoded.clear();
+        for (int64_t key = 0; key < n_; ++key)
+          for (int64_t c = 0; c < part->columns; ++c)
+            part->decoded.push_back(fp8::Decode(v.format, v(key, c)));
+        for (ValueSums& sums : part->sums) sums.AddExactly(weights, part->decoded.data());
       } else {
-        SoftmaxProbabilities(params_, tile.max_scaled, s, n, &row.softmax);
-      }
-      SoftmaxSum(params_, s, n, &row.softmax);
-      if (row.visits > 0) Rescale(active_[i], tile.scale);
-    }
-
-    const CodeView v = KeyTile(in_.v, task_.batch, task_.kv_head, first_key, n_, &padded_);
-    if (recipe_.accumulation == PvAccumulation::kExact) {
-      AddExact(v);
-    } else {
-      AddOnUnit(v, rows);
-    }
-    for (const size_t r : active_) {
-      Row& row = rows_[r];
-      // Without overlap the flush follows the product; with it, the next rescale (commit 6bf4ce25,
-      // mainloop:1312-1318 and 1469-1475).
-      if (FlushDue() && !recipe_.overlap && row.visits > 0 && row.visits % recipe_.interval == 0)
-        Merge(r, /*last=*/false);
-      ++row.visits;
-    }
-  }
-
-  bool FlushDue() const { return recipe_.accumulation == PvAccumulation::kEveryNTiles; }
-
-  /// What was gathered so far shrinks to the new maximum.
-  void Rescale(size_t r, float scale) {
-    Row& row = rows_[r];
-    const size_t at = r * static_cast<size_t>(d_);
-    const auto d = static_cast<size_t>(d_);
-    switch (recipe_.accumulation) {
-      case PvAccumulation::kExact:
-        for (size_t c = 0; c < d; ++c) exact_[at + c] *= scale;
-        return;
-      case PvAccumulation::kPerTile:
-        if (recipe_.fma.rescale_add) {  // joined with the add in AddOnUnit
-          row.accum_scale = scale;
-          return;
-        }
-        break;
-      case PvAccumulation::kOneLevel: break;
-      case PvAccumulation::kEveryNTiles: row.accum_scale = math_.Mul(row.accum_scale, scale); break;
-    }
-    for (size_t c = 0; c < d; ++c) o_[at + c] = math_.Mul(o_[at + c], scale);
-    if (!FlushDue() || !recipe_.overlap) return;
-    // Once more before the last product, which one rescale can share with the regular flush: then
-    // the second adds zero.
-    const bool regular = row.visits % recipe_.interval == 0;
-    const bool before_last =
-        row.visits + 1 == row.schedule.Visits() && row.schedule.Visits() % recipe_.interval == 0;
-    if (regular || before_last) Merge(r, /*last=*/false);
-  }
-
-  /// accum = accum_scale * accum + O; O restarts. At the end the sum goes to O instead.
-  void Merge(size_t r, bool last) {
-    Row& row = rows_[r];
-    for (int64_t c = 0; c < d_; ++c) {
-      const size_t i = r * static_cast<size_t>(d_) + static_cast<size_t>(c);
-      const float sum = math_.MulAdd(recipe_.fma.interval_merge, row.accum_scale, accum_[i], o_[i]);
-      accum_[i] = last ? accum_[i] : sum;
-      o_[i] = last ? sum : 0;
-    }
-    if (!last) row.accum_scale = 1;
-  }
-
-  void AddOnUnit(const CodeView& v, int64_t rows) {
-    const bool bf16 = recipe_.p_format == PFormat::kBF16;
-    p_codes_.resize(p_.size() * (bf16 ? 2 : 1));
-    const fp8::ConstCodes unrounded(p_);
-    const fp8::Format format = bf16 ? fp8::kBF16 : fp8::kE4M3FN;
-    fp8::Encode(unrounded, fp8::Codes(format, p_codes_.data(), p_.size(), bf16 ? 2 : 1),
-                PolicyOfP(recipe_.p_format));
-    packed_.Pack(recipe_.pv, v);
-    const auto d = static_cast<size_t>(d_);
-    const bool from_zero = recipe_.accumulation == PvAccumulation::kPerTile;
-    words_.assign(active_.size() * d, 0);
-    for (size_t i = 0; i < active_.size() && !from_zero; ++i)
-      std::memcpy(words_.data() + i * d, o_.data() + active_[i] * d, d * sizeof(float));
-    MultiplyAccumulate(recipe_.pv, {p_codes_.data(), format, rows, n_, n_}, packed_,
-                       {words_.data(), rows, d_});
-    for (size_t i = 0; i < active_.size(); ++i) {
-      float* o = o_.data() + active_[i] * d;
-      const uint32_t* c = words_.data() + i * d;
-      const float scale = rows_[active_[i]].accum_scale;
-      for (size_t j = 0; j < d; ++j) {
-        const auto tile = fp8::BitCast<float>(c[j]);
-        if (!from_zero) {
-          o[j] = tile;
-        } else if (recipe_.fma.rescale_add) {
-          o[j] = math_.Fma(o[j], scale, tile);
-        } else {
-          o[j] = math_.Add(o[j], tile);
-        }
-      }
-    }
-  }
-
-  /// Keys in increasing order within the tile, plain binary64.
-  void AddExact(const CodeView& v) {
-    const auto d = static_cast<size_t>(d_);
-    v_values_.resize(static_cast<size_t>(n_) * d);
-    for (int64_t key = 0; key < n_; ++key)
-      for (int64_t c = 0; c < d_; ++c)
-        v_values_[static_cast<size_t>(key * d_ + c)] = fp8::Decode(v.format, v(key, c));
-    for (size_t i = 0; i < active_.size(); ++i) {
-      double* o = exact_.data() + active_[i] * d;
-      for (size_t key = 0; key < static_cast<size_t>(n_); ++key) {
-        float p = p_[i * static_cast<size_t>(n_) + key];
-        if (recipe_.p_format != PFormat::kNone) {
-          const bool bf16 = recipe_.p_format == PFormat::kBF16;
-          p = fp8::Decode(bf16 ? fp8::kBF16 : fp8::kE4M3FN, RoundP(recipe_.p_format, p));
-        }
-        const float* value = v_values_.data() + key * d;
-        for (size_t c = 0; c < d; ++c) o[c] += static_cast<double>(p) * value[c];
+        part->packed.Pack(recipe_.pv, v);
+        for (ValueSums& sums : part->sums) sums.Add(weights, part->packed);
       }
     }
   }
@@ -277,22 +268,43 @@ class Block {
   const AttentionRecipe& recipe_;
   const AttentionInputs& in_;
   const BlockTask& task_;
+  const int team_;
   const SoftmaxParams params_;
-  const Fp32 math_;
   const float softcap_scale_;
-  const int64_t d_, n_;
+  const int64_t d_, d_v_, n_;
+  const fp8::Format p_format_;
   std::vector<Row> rows_;
-  std::vector<float> o_, accum_;  // rows x d
-  std::vector<double> exact_;     // rows x d, kExact
-  // Per tile, reused.
-  std::vector<size_t> active_;
-  std::vector<uint8_t> q_, p_codes_, padded_;
-  std::vector<uint32_t> words_;
-  std::vector<float> p_, v_values_;
-  PackedB packed_;
+  std::vector<Part> parts_;
+  std::vector<Scorer> scorers_;  // one a thread
+  std::vector<Tile> tiles_;
 };
 
 }  // namespace
+
+KeyTileSource KeyTiles(const HeadsView& x, int64_t batch, int64_t head, int64_t block_n) {
+  return [x, batch, head, block_n, padded = std::vector<uint8_t>()](int64_t first) mutable {
+    if (first + block_n <= x.seqlen)
+      return CodeView{At(x, batch, first, head), x.format, block_n, x.dim, x.stride_seqlen};
+    const size_t bytes = static_cast<size_t>(x.dim) * ElementSize(x.format);
+    padded.assign(static_cast<size_t>(block_n) * bytes, 0);
+    for (int64_t key = first; key < x.seqlen; ++key)
+      std::memcpy(padded.data() + static_cast<size_t>(key - first) * bytes, At(x, batch, key, head),
+                  bytes);
+    return CodeView{padded.data(), x.format, block_n, x.dim, x.dim};
+  };
+}
+
+bool ShareWeights(const AttentionRecipe& x, const AttentionRecipe& y) {
+  AttentionRecipe like_x = y;
+  like_x.accumulation = x.accumulation;
+  like_x.interval = x.interval;
+  like_x.overlap = x.overlap;
+  like_x.fma.interval_merge = x.fma.interval_merge;
+  like_x.fma.rescale_add = x.fma.rescale_add;
+  like_x.output = x.output;
+  const bool exact = x.accumulation == PvAccumulation::kExact;
+  return x == like_x && exact == (y.accumulation == PvAccumulation::kExact);
+}
 
 SoftmaxParams MakeSoftmaxParams(const AttentionRecipe& recipe, const AttentionInputs& in,
                                 int64_t batch, int64_t kv_head, const Exp2Table* table) {
@@ -317,13 +329,16 @@ float SoftcapScale(const AttentionRecipe& recipe, const AttentionInputs& in, int
 
 void ScoreTile(const AttentionRecipe& recipe, const Fp32& math, float softcap_scale,
                const RowSchedule& schedule, int64_t first_key, const uint32_t* words, float* s) {
-  for (int j = 0; j < recipe.block_n; ++j) {
-    const int64_t key = first_key + j;
-    float x = fp8::BitCast<float>(words[j]);
-    if (recipe.softcap > 0)  // utils.h:644, before the mask
-      x = math.Flush(static_cast<float>(TanhDouble(math.Mul(x, softcap_scale))));
-    s[j] = key >= schedule.key_begin && key < schedule.key_end ? x : NegativeInfinity();
+  const int64_t n = recipe.block_n;
+  std::memcpy(s, words, static_cast<size_t>(n) * sizeof(float));
+  if (recipe.softcap > 0) {  // utils.h:644, before the mask
+    for (int64_t j = 0; j < n; ++j)
+      s[j] = math.Flush(static_cast<float>(TanhDouble(math.Mul(s[j], softcap_scale))));
   }
+  const int64_t begin = std::clamp<int64_t>(schedule.key_begin - first_key, 0, n);
+  const int64_t end = std::clamp<int64_t>(schedule.key_end - first_key, begin, n);
+  std::fill(s, s + begin, NegativeInfinity());
+  std::fill(s + end, s + n, NegativeInfinity());
 }
 
 uint32_t RoundP(PFormat format, float p) {
@@ -331,10 +346,10 @@ uint32_t RoundP(PFormat format, float p) {
                                   : fp8::Encode<fp8::kE4M3FN>(p, PolicyOfP(format));
 }
 
-std::string ForwardBlock(const AttentionRecipe& recipe, const AttentionInputs& in,
-                         const AttentionOptions& options, const BlockTask& task, float* o,
-                         float* lse) {
-  Block block(recipe, in, options, task);
+std::string ForwardBlock(std::span<const AttentionRecipe> recipes, const AttentionInputs& in,
+                         const AttentionOptions& options, const BlockTask& task,
+                         const KeyTileSource& values, int64_t d_v, float* o, float* lse) {
+  Block block(recipes, in, options, task, values, d_v);
   block.Run();
   return block.Finish(o, lse);
 }

@@ -1,12 +1,12 @@
 // Where did the products go: one row at a time, by the integers of sim/accum.h.
+#include "sim/attention_count.h"
+
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
 
 #include "fp8/codec.h"
 #include "sim/accum.h"
-#include "sim/attention.h"
-#include "sim/attention_block.h"
 
 namespace lostbits::sim {
 namespace {
@@ -44,64 +44,26 @@ uint32_t CountGroup(const AccumSpec& spec, const Unpacked* p, const Unpacked* v,
   return static_cast<uint32_t>(DotGroup(spec, p, v, n, c_word));
 }
 
-class RowCounter {
+class IntegerCounter : public RowCounter {
  public:
-  RowCounter(const AttentionRecipe& recipe, const AttentionInputs& in, int64_t batch,
-             int64_t query_row, int64_t head, const AttentionOptions& options)
-      : recipe_(recipe),
-        in_(in),
-        batch_(batch),
-        kv_head_(head / ShapeOf(in).group),
-        params_(MakeSoftmaxParams(recipe, in, batch, kv_head_, options.exp2_table)),
-        softcap_scale_(SoftcapScale(recipe, in, batch, kv_head_)),
-        q_(UnpackRow(in.q, batch, query_row, head)) {}
+  IntegerCounter(const AttentionRecipe& recipe, const AttentionInputs& in, const RowPlace& row,
+                 const AttentionOptions& options)
+      : RowCounter(recipe, in, row, options, in.v.dim),
+        q_(UnpackRow(in.q, row.batch, row.query_row, row.head)) {}
 
-  void Split(const RowSchedule& schedule, LostProducts* lost) {
-    SoftmaxRow softmax;
-    std::vector<uint32_t> o(static_cast<size_t>(in_.v.dim), 0);
-    const int64_t visits = schedule.Visits();
-    for (int64_t visit = 0; visit < visits; ++visit) {
-      const int64_t t = recipe_.order == TileOrder::kLastToFirst ? schedule.tile_end - 1 - visit
-                                                                 : schedule.tile_begin + visit;
-      std::vector<float> s = Scores(schedule, t);
-      const bool check_inf = visit == 0 || t >= schedule.check_from || t < schedule.check_below;
-      const float scale = SoftmaxStep(params_, check_inf, s.data(), recipe_.block_n, &softmax);
-      if (softmax.exp2_missing)
-        throw std::runtime_error("attention: the captured exp2 table lacks an input");
-      for (uint32_t& word : o)
-        word = StartsFromZero(visit, visits)
-                   ? 0
-                   : fp8::BitCast<uint32_t>(
-                         params_.math.Mul(fp8::BitCast<float>(word), visit > 0 ? scale : 1));
-      CountTile(schedule, schedule.first_key + t * recipe_.block_n, s, &o, lost);
-    }
-  }
+  LostProducts lost;
 
  private:
-  /// Whether the unit's accumulator was flushed before this visit.
-  bool StartsFromZero(int64_t visit, int64_t visits) const {
-    if (recipe_.accumulation == PvAccumulation::kPerTile) return true;
-    if (recipe_.accumulation == PvAccumulation::kOneLevel) return visit == 0;
-    const int64_t n = recipe_.interval;
-    if (!recipe_.overlap) return visit > 1 && (visit - 1) % n == 0;
-    return visit % n == 0 || (visit + 1 == visits && visits % n == 0);
-  }
-
-  std::vector<float> Scores(const RowSchedule& schedule, int64_t t) const {
-    const int64_t first_key = schedule.first_key + t * recipe_.block_n;
-    std::vector<uint32_t> words(static_cast<size_t>(recipe_.block_n), 0);
+  void Score(int64_t first_key, std::vector<uint32_t>* words) override {
     for (int64_t j = 0; j < recipe_.block_n && first_key + j < in_.k.seqlen; ++j) {
-      const std::vector<Unpacked> k = UnpackRow(in_.k, batch_, first_key + j, kv_head_);
-      words[static_cast<size_t>(j)] =
+      const std::vector<Unpacked> k = UnpackRow(in_.k, row_.batch, first_key + j, kv_head_);
+      (*words)[static_cast<size_t>(j)] =
           static_cast<uint32_t>(DotChain(recipe_.qk, q_.data(), k.data(), in_.k.dim, 0));
     }
-    std::vector<float> s(words.size());
-    ScoreTile(recipe_, params_.math, softcap_scale_, schedule, first_key, words.data(), s.data());
-    return s;
   }
 
   void CountTile(const RowSchedule& schedule, int64_t first_key, const std::vector<float>& p_values,
-                 std::vector<uint32_t>* o, LostProducts* lost) const {
+                 std::vector<uint32_t>* o) override {
     const fp8::Format p_format = recipe_.p_format == PFormat::kBF16 ? fp8::kBF16 : fp8::kE4M3FN;
     const auto n = static_cast<size_t>(recipe_.block_n);
     std::vector<Unpacked> p(n), column(n);
@@ -109,7 +71,7 @@ class RowCounter {
     for (size_t j = 0; j < n; ++j) {
       p[j] = fp8::Unpack(p_format, RoundP(recipe_.p_format, p_values[j]));
       const int64_t key = first_key + static_cast<int64_t>(j);
-      if (key < in_.v.seqlen) v[j] = UnpackRow(in_.v, batch_, key, kv_head_);
+      if (key < in_.v.seqlen) v[j] = UnpackRow(in_.v, row_.batch, key, kv_head_);
     }
     std::vector<KeyCount> count(n);
     const int group = recipe_.pv.group;
@@ -122,40 +84,87 @@ class RowCounter {
     for (size_t j = 0; j < n; ++j) {
       const int64_t key = first_key + static_cast<int64_t>(j);
       if (key < schedule.key_begin || key >= schedule.key_end) continue;
-      ++lost->keys;
-      if (p[j].significand == 0) ++lost->keys_p_zero;
-      if (count[j].products > 0 && count[j].cut == count[j].products) ++lost->keys_cut;
-      lost->products += count[j].products;
-      lost->products_cut += count[j].cut;
+      ++lost.keys;
+      if (p[j].significand == 0) ++lost.keys_p_zero;
+      if (count[j].products > 0 && count[j].cut == count[j].products) ++lost.keys_cut;
+      lost.products += count[j].products;
+      lost.products_cut += count[j].cut;
     }
   }
 
-  const AttentionRecipe& recipe_;
-  const AttentionInputs& in_;
-  const int64_t batch_, kv_head_;
-  const SoftmaxParams params_;
-  const float softcap_scale_;
   const std::vector<Unpacked> q_;
 };
 
 }  // namespace
 
-LostProducts CountLostProducts(const AttentionRecipe& recipe, const AttentionInputs& in,
-                               int64_t batch, int64_t query_row, int64_t head,
-                               const AttentionOptions& options) {
+void CheckCountable(const AttentionRecipe& recipe, const AttentionInputs& in, const RowPlace& row,
+                    const AttentionOptions& options) {
   CheckAttention(recipe, in, options);
   if (recipe.accumulation == PvAccumulation::kExact || recipe.pv.flow != Flow::kChained)
     throw std::invalid_argument("attention: products are counted on chained units only");
-  if (batch < 0 || batch >= in.q.batch || query_row < 0 || query_row >= in.q.seqlen || head < 0 ||
-      head >= in.q.heads)
+  if (row.batch < 0 || row.batch >= in.q.batch || row.query_row < 0 ||
+      row.query_row >= in.q.seqlen || row.head < 0 || row.head >= in.q.heads)
     throw std::invalid_argument("attention: no such row to count");
-  const SequenceShape shape = ShapeOf(in);
-  RowCounter counter(recipe, in, batch, query_row, head, options);
-  LostProducts lost;
-  for (int split = 0; split < recipe.num_splits; ++split)
-    counter.Split(ScheduleRow(recipe, shape, QueryNumber(in, query_row), head % shape.group, split),
-                  &lost);
-  return lost;
+}
+
+RowCounter::RowCounter(const AttentionRecipe& recipe, const AttentionInputs& in,
+                       const RowPlace& row, const AttentionOptions& options, int64_t d_v)
+    : recipe_(recipe),
+      in_(in),
+      row_(row),
+      kv_head_(row.head / ShapeOf(in).group),
+      d_v_(d_v),
+      params_(MakeSoftmaxParams(recipe, in, row.batch, kv_head_, options.exp2_table)),
+      softcap_scale_(SoftcapScale(recipe, in, row.batch, kv_head_)) {}
+
+void RowCounter::Run() {
+  const SequenceShape shape = ShapeOf(in_);
+  for (int split = 0; split < recipe_.num_splits; ++split)
+    Split(ScheduleRow(recipe_, shape, QueryNumber(in_, row_.query_row), row_.head % shape.group,
+                      split));
+}
+
+void RowCounter::Split(const RowSchedule& schedule) {
+  SoftmaxRow softmax;
+  std::vector<uint32_t> o(static_cast<size_t>(d_v_), 0), words;
+  std::vector<float> s(static_cast<size_t>(recipe_.block_n));
+  const int64_t visits = schedule.Visits();
+  for (int64_t visit = 0; visit < visits; ++visit) {
+    const int64_t t = recipe_.order == TileOrder::kLastToFirst ? schedule.tile_end - 1 - visit
+                                                               : schedule.tile_begin + visit;
+    const int64_t first_key = schedule.first_key + t * recipe_.block_n;
+    words.assign(s.size(), 0);
+    Score(first_key, &words);
+    ScoreTile(recipe_, params_.math, softcap_scale_, schedule, first_key, words.data(), s.data());
+    const bool check_inf = visit == 0 || t >= schedule.check_from || t < schedule.check_below;
+    const float scale = SoftmaxStep(params_, check_inf, s.data(), recipe_.block_n, &softmax);
+    if (softmax.exp2_missing)
+      throw std::runtime_error("attention: the captured exp2 table lacks an input");
+    for (uint32_t& word : o)
+      word = StartsFromZero(visit, visits) ? 0
+                                           : fp8::BitCast<uint32_t>(params_.math.Mul(
+                                                 fp8::BitCast<float>(word), visit > 0 ? scale : 1));
+    CountTile(schedule, first_key, s, &o);
+  }
+}
+
+/// Whether the unit's accumulator was flushed before this visit.
+bool RowCounter::StartsFromZero(int64_t visit, int64_t visits) const {
+  if (recipe_.accumulation == PvAccumulation::kPerTile) return true;
+  if (recipe_.accumulation == PvAccumulation::kOneLevel) return visit == 0;
+  const int64_t n = recipe_.interval;
+  if (!recipe_.overlap) return visit > 1 && (visit - 1) % n == 0;
+  return visit % n == 0 || (visit + 1 == visits && visits % n == 0);
+}
+
+LostProducts CountLostProducts(const AttentionRecipe& recipe, const AttentionInputs& in,
+                               int64_t batch, int64_t query_row, int64_t head,
+                               const AttentionOptions& options) {
+  const RowPlace row{batch, query_row, head};
+  CheckCountable(recipe, in, row, options);
+  IntegerCounter counter(recipe, in, row, options);
+  counter.Run();
+  return counter.lost;
 }
 
 }  // namespace lostbits::sim

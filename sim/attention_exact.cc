@@ -1,4 +1,6 @@
 // Attention in binary64: the truth that simulated kernels are measured against.
+#include "sim/attention_exact.h"
+
 #include <omp.h>
 
 #include <algorithm>
@@ -7,9 +9,9 @@
 #include <vector>
 
 #include "fp8/codec.h"
-#include "sim/attention.h"
 #include "sim/attention_block.h"
-#include "sim/float_environment.h"
+#include "sim/attention_exact_lanes.h"
+#include "sim/parallel_for.h"
 
 namespace lostbits::sim {
 namespace {
@@ -54,19 +56,31 @@ struct CompensatedSum {
   double Total() const { return sum + error; }
 };
 
-constexpr int64_t kPlainKeys = 256;  // summed plainly, then added with compensation
-constexpr int kHeadsTogether = 4;    // query heads that share one decoding of K and V
+constexpr int64_t kPlainKeys = 256;   // summed plainly, then added with compensation
+constexpr int64_t kKeysTogether = 4;  // read in one pass over the sums; divides kPlainKeys
+constexpr int kHeadsTogether = 4;     // query heads that share one decoding of K and V
 
 struct Scratch {
-  std::vector<double> q, row, score, partial;
+  Scratch(int64_t d, int64_t d_v, int64_t keys)
+      : q(Cells(kHeadsTogether, d)),
+        row(Cells(1, d)),
+        score(Cells(kHeadsTogether, keys)),
+        values(Cells(kKeysTogether, d_v)) {
+    partial.reserve(Cells(kHeadsTogether, d_v));
+    o.reserve(Cells(kHeadsTogether, d_v));
+  }
+  static size_t Cells(int64_t rows, int64_t columns) { return static_cast<size_t>(rows * columns); }
+
+  std::vector<double> q, row, score, values, partial;
   std::vector<CompensatedSum> o;
 };
 
 struct Job {
   const AttentionRecipe& recipe;
   const AttentionInputs& in;
-  const Decoder q, k, v;
+  const Decoder q, k;
   const SequenceShape shape;
+  const int64_t d_v;
 };
 
 /// Query heads [head, head + heads) of one query, all of one KV head.
@@ -74,23 +88,12 @@ struct Rows {
   int64_t batch, query_row, head, heads;
 };
 
-/// Eight interleaved partial sums, added up in order. Exact for FP8 in any order: products of 8
-/// bits, at most 256 of them, over 44 binades.
-double Dot(const double* a, const double* b, int64_t n) {
-  double lane[8] = {};
-  for (int64_t i = 0; i + 8 <= n; i += 8)
-    for (int j = 0; j < 8; ++j) lane[j] += a[i + j] * b[i + j];
-  for (int64_t i = n - n % 8; i < n; ++i) lane[i % 8] += a[i] * b[i];
-  double sum = 0;
-  for (const double x : lane) sum += x;
-  return sum;
-}
-
-/// o: heads x d, lse: heads.
-void ExactRows(const Job& job, const Rows& rows, double* o, double* lse, Scratch* scratch) {
+/// o: heads x d_v, lse: heads.
+void ExactRows(const Job& job, const Rows& rows, const ExactValues& values, double* o, double* lse,
+               Scratch* scratch) {
   const AttentionInputs& in = job.in;
   const AttentionRecipe& recipe = job.recipe;
-  const int64_t kv_head = rows.head / job.shape.group, d = in.q.dim;
+  const int64_t kv_head = rows.head / job.shape.group, d = in.q.dim, d_v = job.d_v;
   // What a row sees depends on its query alone.
   const RowSchedule limits = ScheduleRow(recipe, job.shape, QueryNumber(in, rows.query_row), 0, 0);
   const int64_t keys = limits.key_end > limits.key_begin ? limits.key_end - limits.key_begin : 0;
@@ -107,7 +110,8 @@ void ExactRows(const Job& job, const Rows& rows, double* o, double* lse, Scratch
   for (int64_t i = 0; i < keys; ++i) {
     job.k.Row(in.k, rows.batch, limits.key_begin + i, kv_head, s.row.data());
     for (int64_t h = 0; h < rows.heads; ++h) {
-      double x = Dot(s.q.data() + h * d, s.row.data(), d) * scale;
+      // For FP8 exact in any order: products of 8 bits, at most 256 of them, over 44 binades.
+      double x = DotLanes(s.q.data() + h * d, s.row.data(), d) * scale;
       if (recipe.softcap > 0) x = recipe.softcap * TanhDouble(x / recipe.softcap);
       s.score[static_cast<size_t>(h * keys + i)] = x;
       if (x > max[h]) max[h] = x;
@@ -118,17 +122,24 @@ void ExactRows(const Job& job, const Rows& rows, double* o, double* lse, Scratch
   for (int64_t h = 0; h < rows.heads; ++h)
     if (in.sinks != nullptr)
       total[h].Add(Exp2Double((in.sinks[rows.head + h] - max[h]) * kLog2E64));
-  s.o.assign(static_cast<size_t>(rows.heads * d), {});
-  s.partial.assign(static_cast<size_t>(rows.heads * d), 0);
-  for (int64_t i = 0; i < keys; ++i) {
-    job.v.Row(in.v, rows.batch, limits.key_begin + i, kv_head, s.row.data());
+  s.o.assign(static_cast<size_t>(rows.heads * d_v), {});
+  s.partial.assign(static_cast<size_t>(rows.heads * d_v), 0);
+  int64_t count = 0;
+  for (int64_t i = 0; i < keys; i += count) {
+    count = std::min(kKeysTogether, keys - i);
+    const double* v[kKeysTogether];
+    for (int64_t j = 0; j < count; ++j)
+      v[j] = values(limits.key_begin + i + j, s.values.data() + j * d_v);
     for (int64_t h = 0; h < rows.heads; ++h) {
-      const double p = Exp2Double((s.score[static_cast<size_t>(h * keys + i)] - max[h]) * kLog2E64);
-      total[h].Add(p);
-      double* partial = s.partial.data() + h * d;
-      for (int64_t c = 0; c < d; ++c) partial[c] += p * s.row[static_cast<size_t>(c)];
+      double p[kKeysTogether];
+      for (int64_t j = 0; j < count; ++j) {
+        const double score = s.score[static_cast<size_t>(h * keys + i + j)];
+        p[j] = Exp2Double((score - max[h]) * kLog2E64);
+        total[h].Add(p[j]);
+      }
+      AddScaledLanes(p, v, count, s.partial.data() + h * d_v, d_v);
     }
-    if ((i + 1) % kPlainKeys != 0 && i + 1 != keys) continue;
+    if ((i + count) % kPlainKeys != 0 && i + count != keys) continue;
     for (size_t c = 0; c < s.partial.size(); ++c) {
       s.o[c].Add(s.partial[c]);
       s.partial[c] = 0;
@@ -136,12 +147,36 @@ void ExactRows(const Job& job, const Rows& rows, double* o, double* lse, Scratch
   }
   for (int64_t h = 0; h < rows.heads; ++h) {
     const double sum = total[h].Total();
-    for (int64_t c = 0; c < d; ++c)
-      o[h * d + c] = keys == 0 ? 0
-                               : s.o[static_cast<size_t>(h * d + c)].Total() / sum *
-                                     in.v_descale(rows.batch, kv_head);
+    for (int64_t c = 0; c < d_v; ++c)
+      o[h * d_v + c] = keys == 0 ? 0
+                                 : s.o[static_cast<size_t>(h * d_v + c)].Total() / sum *
+                                       in.v_descale(rows.batch, kv_head);
     lse[h] = keys == 0 ? max[h] : max[h] + Log2Double(sum) * kLn2_64;
   }
+}
+
+/// All rows, in runs of heads of one KV head.
+std::vector<Rows> CutIntoTasks(const AttentionInputs& in, int64_t group) {
+  std::vector<Rows> tasks;
+  for (int64_t b = 0; b < in.q.batch; ++b)
+    for (int64_t row = 0; row < in.q.seqlen; ++row)
+      for (int64_t head = 0; head < in.q.heads;) {
+        const int64_t left_in_group = group - head % group;
+        const int64_t heads = std::min<int64_t>(left_in_group, kHeadsTogether);
+        tasks.push_back({b, row, head, heads});
+        head += heads;
+      }
+  return tasks;
+}
+
+void RunTask(const Job& job, const Rows& rows, const ExactValues& values, double* o, double* lse,
+             Scratch* scratch) {
+  const HeadsView& q = job.in.q;
+  double row_lse[kHeadsTogether];
+  const int64_t at = (rows.batch * q.seqlen + rows.query_row) * q.heads + rows.head;
+  ExactRows(job, rows, values, o + at * job.d_v, row_lse, scratch);
+  for (int64_t h = 0; h < rows.heads && lse != nullptr; ++h)
+    lse[(rows.batch * q.heads + rows.head + h) * q.seqlen + rows.query_row] = row_lse[h];
 }
 
 }  // namespace
@@ -154,39 +189,29 @@ void AttentionExact(const AttentionRecipe& recipe, const AttentionInputs& in, do
   CheckAttention(checked, in, {});
   if (o == nullptr) throw std::invalid_argument("attention: the output has no data");
   const SequenceShape shape = ShapeOf(in);
-  const Job job{checked, in, Decoder(in.q.format), Decoder(in.k.format), Decoder(in.v.format),
-                shape};
-  std::vector<Rows> tasks;
-  for (int64_t b = 0; b < in.q.batch; ++b)
-    for (int64_t row = 0; row < in.q.seqlen; ++row)
-      for (int64_t head = 0; head < in.q.heads;) {
-        const int64_t left_in_group = shape.group - head % shape.group;
-        const int64_t heads = std::min<int64_t>(left_in_group, kHeadsTogether);
-        tasks.push_back({b, row, head, heads});
-        head += heads;
-      }
-  const int team = threads > 0 ? threads : omp_get_max_threads();
-  std::vector<Scratch> scratch(static_cast<size_t>(team));
-  for (Scratch& s : scratch) {  // all memory before the parallel region
-    const auto d = static_cast<size_t>(in.q.dim);
-    s.q.resize(kHeadsTogether * d);
-    s.row.resize(d);
-    s.partial.reserve(kHeadsTogether * d);
-    s.o.reserve(kHeadsTogether * d);
-    s.score.resize(static_cast<size_t>(kHeadsTogether * in.k.seqlen));
-  }
-  const auto count = static_cast<int64_t>(tasks.size());
-#pragma omp parallel for schedule(dynamic, 1) num_threads(team)
-  for (int64_t i = 0; i < count; ++i) {
-    const DefaultEnvironment environment;
+  const Job job{checked, in, Decoder(in.q.format), Decoder(in.k.format), shape, in.v.dim};
+  const Decoder decoder(in.v.format);
+  const int team = ThreadCount(threads);
+  // All memory before the parallel region.
+  std::vector<Scratch> scratch(static_cast<size_t>(team), {in.q.dim, in.v.dim, in.k.seqlen});
+  const std::vector<Rows> tasks = CutIntoTasks(in, shape.group);
+  ParallelFor(static_cast<int64_t>(tasks.size()), team, {}, [&](int64_t i) -> std::string {
     const Rows& rows = tasks[static_cast<size_t>(i)];
-    double row_lse[kHeadsTogether];
-    const int64_t at = (rows.batch * in.q.seqlen + rows.query_row) * in.q.heads + rows.head;
-    ExactRows(job, rows, o + at * in.q.dim, row_lse,
-              &scratch[static_cast<size_t>(omp_get_thread_num())]);
-    for (int64_t h = 0; h < rows.heads && lse != nullptr; ++h)
-      lse[(rows.batch * in.q.heads + rows.head + h) * in.q.seqlen + rows.query_row] = row_lse[h];
-  }
+    const auto values = [&](int64_t key, double* space) -> const double* {
+      decoder.Row(in.v, rows.batch, key, rows.head / shape.group, space);
+      return space;
+    };
+    RunTask(job, rows, values, o, lse, &scratch[static_cast<size_t>(omp_get_thread_num())]);
+    return "";
+  });
+}
+
+void ExactBlock(const AttentionRecipe& recipe, const AttentionInputs& in, const ExactValues& values,
+                int64_t d_v, double* o, double* lse) {
+  const Job job{recipe, in, Decoder(in.q.format), Decoder(in.k.format), ShapeOf(in), d_v};
+  Scratch scratch(in.q.dim, d_v, in.k.seqlen);
+  for (const Rows& rows : CutIntoTasks(in, job.shape.group))
+    RunTask(job, rows, values, o, lse, &scratch);
 }
 
 }  // namespace lostbits::sim

@@ -8,7 +8,9 @@
 
 #include "sim/accum.h"
 #include "sim/gemm_lanes.h"
+#include "sim/gemm_lanes_amd.h"
 #include "sim/gemm_pack.h"
+#include "sim/gemm_pack_amd.h"
 
 namespace lostbits::sim {
 namespace {
@@ -88,7 +90,7 @@ void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed) 
   if (b.plan.path == LanePath::kInteger) return;
   const int64_t strips = (b.n + kStrip - 1) / kStrip;
   b.strips.Reserve(strips * GroupCount(spec, b.k) * StripLayout(spec, b.plan.path).bytes);
-  PackStripsInLanes(b);
+  IsFloatPath(b.plan.path) ? PackFloatStripsInLanes(b) : PackStripsInLanes(b);
 }
 
 void MultiplyAccumulate(const AccumSpec& spec, CodeView a, const PackedB& b,
@@ -103,8 +105,13 @@ void MultiplyAccumulate(const AccumSpec& spec, CodeView a, const PackedB& b,
                RowLayout(spec, packed.plan.path).bytes);
   for (int64_t i = 0; i < a.rows; i += kRowsAtOnce) {
     const int64_t n = std::min(kRowsAtOnce, a.rows - i);
-    PackRowsInLanes(packed, a.Rows(i, n), rows.data());
-    MultiplyInLanes(packed, a.Rows(i, n), rows.data(), c.Rows(i, n));
+    if (IsFloatPath(packed.plan.path)) {
+      PackFloatRowsInLanes(packed, a.Rows(i, n), rows.data());
+      MultiplyFloatsInLanes(packed, a.Rows(i, n), rows.data(), c.Rows(i, n));
+    } else {
+      PackRowsInLanes(packed, a.Rows(i, n), rows.data());
+      MultiplyInLanes(packed, a.Rows(i, n), rows.data(), c.Rows(i, n));
+    }
   }
 }
 
@@ -138,6 +145,9 @@ const char* LanePathName(const AccumSpec& spec) {
   switch (PlanLanes(spec).path) {
     case LanePath::kNarrow: return "narrow";
     case LanePath::kWide: return "wide";
+    case LanePath::kFloat: return "float";
+    case LanePath::kDouble: return "double";
+    case LanePath::kLateFloor: return "late floor";
     case LanePath::kInteger: break;
   }
   return "integer";

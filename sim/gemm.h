@@ -1,9 +1,9 @@
 // Matrix products as a matrix unit computes them: every output is one chain of instructions over
 // increasing k, bit for bit.
 //
-// Three paths give the same bits: the integers of sim/accum.h (every machine), and narrow or wide
-// lanes for Flow::kChained and Flow::kInterleavedLateC, into FP32 or FP16 registers. The other
-// flows run on the integers; see LanePathName. Machines with block scales or FP64 words have
+// Several paths give the same bits: the integers of sim/accum.h (every machine); narrow or wide
+// lanes for Flow::kChained and Flow::kInterleavedLateC; lanes of floating point for the flows of
+// sim/accum_amd.h. LanePathName tells which. Machines with block scales or FP64 words have
 // sim/accum.h only: HasMatrixProduct.
 #ifndef LOSTBITS_SIM_GEMM_H_
 #define LOSTBITS_SIM_GEMM_H_
@@ -77,8 +77,9 @@ void MultiplyAccumulateScalar(const AccumSpec& spec, CodeView a, const PackedB& 
 /// The instruction set the lanes run on in this process: "AVX3", "AVX2", "SCALAR", ...
 const char* InstructionSetName();
 
-/// What computes products of this machine here: "narrow" (16-bit halves), "wide" (32-bit lanes) or
-/// "integer".
+/// What computes products of this machine here: "narrow" (16-bit halves), "wide" (32-bit lanes),
+/// "float" (FP32 operations), "double" (exact sums in FP64), "late floor" (FP32 products cut to
+/// integers, c after them) or "integer".
 const char* LanePathName(const AccumSpec& spec);
 
 }  // namespace lostbits::sim

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "sim/accum.h"
+#include "sim/gemm_pack_amd.h"
 
 namespace lostbits::sim {
 namespace {
@@ -58,6 +59,7 @@ bool FlowHolds(const AccumSpec& s) {
 }  // namespace
 
 LanePlan PlanLanes(const AccumSpec& s) {
+  if (const LanePlan plan = PlanFloatLanes(s); IsFloatPath(plan.path)) return plan;
   if (!FlowHolds(s) || !ResultHolds(s) || s.block != 0 || s.signed_underflow || s.group % 2 != 0 ||
       std::abs(s.e_zero) > 1000 || !fp8::IsSigned(s.a) || !fp8::IsSigned(s.b)) {
     return {};
@@ -71,12 +73,14 @@ LanePlan PlanLanes(const AccumSpec& s) {
 }
 
 BlockLayout StripLayout(const AccumSpec& spec, LanePath path) {
+  if (IsFloatPath(path)) return {0, 0, FloatStripLayout(spec, path).bytes};
   const int64_t shorts = spec.group * kStrip * int64_t{sizeof(int16_t)};
   if (path == LanePath::kNarrow) return {shorts, 2 * shorts, 3 * shorts};
   return {shorts, 3 * shorts, 3 * shorts + kStrip * int64_t{sizeof(uint32_t)}};
 }
 
 BlockLayout RowLayout(const AccumSpec& spec, LanePath path) {
+  if (IsFloatPath(path)) return {0, 0, FloatRowLayout(spec, path).bytes};
   const int64_t shorts = spec.group * int64_t{sizeof(int16_t)};
   if (path == LanePath::kNarrow) return {shorts, 2 * shorts, 3 * shorts};
   return {shorts, 3 * shorts, 3 * shorts + int64_t{sizeof(uint32_t)}};

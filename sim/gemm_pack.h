@@ -34,6 +34,10 @@ enum class LanePath : uint8_t {
   kInteger,  ///< none: DotChain of sim/accum.h, one output at a time
   kNarrow,   ///< two products in the 16-bit halves of a lane; F = 13, output E8M13 or FP16
   kWide,     ///< one product a 32-bit lane; F = 23 to 25, output FP32 or FP16; also late c
+  // Below: sim/gemm_pack_amd.h.
+  kFloat,      ///< operations of FP32: chains of fma, trees
+  kDouble,     ///< exact sums in FP64, rounded once
+  kLateFloor,  ///< products in FP32, cut to integers; c after them
 };
 
 /// A machine as the lanes see it.

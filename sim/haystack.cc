@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "fp8/codec.h"
+#include "sim/haystack_lanes.h"
 #include "sim/random.h"
 
 namespace lostbits::sim {
@@ -52,9 +53,16 @@ Haystack MakeHaystack(int64_t keys, int head_dim, std::span<const double> weight
   for (size_t c = 0; c < d; ++c) h.common_mode.push_back(Sign(random));
   for (size_t i = 0; i < kCodewords * d; ++i) h.codebook.push_back(Sign(random));
   h.k.resize(n * d);
-  for (uint8_t& code : h.k) code = EncodeE4M3(random.Normal());
+  NormalCodesInLanes(&random, h.k);
   for (size_t j = 0; j < n; ++j)
     h.codeword.push_back(static_cast<uint8_t>(random.Below(kCodewords)));
+  std::vector<double> count(kCodewords);
+  for (uint8_t word : h.codeword) ++count[word];
+  for (size_t c = 0; c < d; ++c) {
+    double sum = 0;
+    for (size_t w = 0; w < kCodewords; ++w) sum += count[w] * h.codebook[w * d + c];
+    h.average.push_back(sum / static_cast<double>(keys));
+  }
 
   for (double weight : weights) {
     for (int i = 0; i < rows_per_weight; ++i) {
@@ -80,11 +88,17 @@ Haystack MakeHaystack(int64_t keys, int head_dim, std::span<const double> weight
   return h;
 }
 
-std::vector<uint8_t> HaystackValues(const Haystack& h, double mean) {
-  const size_t n = static_cast<size_t>(h.keys), d = static_cast<size_t>(h.head_dim);
+std::vector<uint8_t> CodewordValues(const Haystack& h, double mean) {
+  const size_t d = static_cast<size_t>(h.head_dim);
   std::vector<uint8_t> code(kCodewords * d);
   for (size_t i = 0; i < code.size(); ++i)
     code[i] = EncodeE4M3(mean * h.common_mode[i % d] + h.codebook[i]);
+  return code;
+}
+
+std::vector<uint8_t> HaystackValues(const Haystack& h, double mean) {
+  const size_t n = static_cast<size_t>(h.keys), d = static_cast<size_t>(h.head_dim);
+  const std::vector<uint8_t> code = CodewordValues(h, mean);
   std::vector<uint8_t> v(n * d);
   for (size_t j = 0; j < n; ++j)
     std::copy_n(code.begin() + static_cast<ptrdiff_t>(h.codeword[j] * d), d,
@@ -94,13 +108,8 @@ std::vector<uint8_t> HaystackValues(const Haystack& h, double mean) {
 
 int ReadOut(const Haystack& h, double mean, std::span<const double> output) {
   const size_t d = static_cast<size_t>(h.head_dim);
-  std::vector<double> count(kCodewords), filtered(output.begin(), output.end());
-  for (uint8_t word : h.codeword) ++count[word];
-  for (size_t c = 0; c < d; ++c) {
-    double average = 0;
-    for (size_t w = 0; w < kCodewords; ++w) average += count[w] * h.codebook[w * d + c];
-    filtered[c] -= mean * h.common_mode[c] + average / static_cast<double>(h.keys);
-  }
+  std::vector<double> filtered(output.begin(), output.end());
+  for (size_t c = 0; c < d; ++c) filtered[c] -= mean * h.common_mode[c] + h.average[c];
   int best = 0;
   double best_score = -std::numeric_limits<double>::infinity();
   for (size_t w = 0; w < kCodewords; ++w) {

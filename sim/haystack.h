@@ -24,6 +24,7 @@ struct Haystack {
   std::vector<uint8_t> codeword;    ///< N: which codeword each key carries
   std::vector<double> common_mode;  ///< head_dim signs s, +-1
   std::vector<double> codebook;     ///< kCodewords x head_dim, +-1
+  std::vector<double> average;      ///< head_dim: the mean codeword over the keys
 
   int rows() const { return static_cast<int>(needle.size()); }
 };
@@ -36,10 +37,14 @@ struct Haystack {
 Haystack MakeHaystack(int64_t keys, int head_dim, std::span<const double> weights,
                       int rows_per_weight, uint64_t seed);
 
-/// The values, N x head_dim E4M3FN codes: mean * common_mode + the key's codeword.
+/// The values that keys of each codeword carry, kCodewords x head_dim E4M3FN codes:
+/// mean * common_mode + codeword.
+std::vector<uint8_t> CodewordValues(const Haystack& haystack, double mean);
+
+/// The values of all keys, N x head_dim.
 std::vector<uint8_t> HaystackValues(const Haystack& haystack, double mean);
 
-/// The codeword that correlates best with output - mean * common_mode - (mean codeword).
+/// The codeword that correlates best with output - mean * common_mode - average.
 /// output: head_dim numbers. The mean over the keys, plus the common mode, is what attention
 /// returns on average when no needle is there. Ties go to the lower index.
 int ReadOut(const Haystack& haystack, double mean, std::span<const double> output);

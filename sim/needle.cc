@@ -1,158 +1,289 @@
 #include "sim/needle.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 
 #include "fp8/codec.h"
+#include "sim/attention_block.h"
+#include "sim/attention_count.h"
+#include "sim/attention_exact.h"
 #include "sim/attention_recipe.h"
 #include "sim/haystack.h"
+#include "sim/needle_sums.h"
+#include "sim/parallel_for.h"
 #include "sim/random.h"
 
 namespace lostbits::sim {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-/// Sums from which OutputError follows.
-struct ErrorSums {
-  double difference2 = 0, exact2 = 0, dot = 0;
-
-  void Add(double output, double exact) {
-    difference2 += (output - exact) * (output - exact);
-    exact2 += exact * exact;
-    dot += output * exact;
-  }
-  OutputError Error() const { return {std::sqrt(difference2 / exact2), dot / exact2}; }
-};
-
-double ShareLost(const LostProducts& lost) {
-  return static_cast<double>(lost.keys_p_zero + lost.keys_cut) / static_cast<double>(lost.keys);
-}
-
-bool ReadsBf16(const NeedleVariant& v) { return v.recipe.qk.a == fp8::kBF16; }
-
 std::vector<uint16_t> ToBf16(const std::vector<uint8_t>& codes) {
+  uint16_t wide[256];
+  for (uint32_t code = 0; code < 256; ++code)
+    wide[code] = static_cast<uint16_t>(fp8::Convert<fp8::kBF16, fp8::kE4M3FN>(code));
   std::vector<uint16_t> out(codes.size());
-  std::transform(codes.begin(), codes.end(), out.begin(), [](uint8_t code) {
-    return static_cast<uint16_t>(fp8::Convert<fp8::kBF16, fp8::kE4M3FN>(code));
-  });
+  std::transform(codes.begin(), codes.end(), out.begin(), [&](uint8_t code) { return wide[code]; });
   return out;
 }
 
-/// trials / kNeedleGroup haystacks side by side: the batch of an attention call.
-struct Batch {
-  std::vector<Haystack> stacks;
-  std::vector<uint8_t> q, k, v;
-  std::vector<uint16_t> q16, k16, v16;
+/// The variants that share scores and P: indices into the study's list.
+using Family = std::vector<size_t>;
 
-  int64_t size() const { return static_cast<int64_t>(stacks.size()); }
-  int rows() const { return stacks[0].rows(); }
-
-  void SetMean(double mean) {
-    v.clear();
-    for (const Haystack& h : stacks) {
-      const std::vector<uint8_t> values = HaystackValues(h, mean);
-      v.insert(v.end(), values.begin(), values.end());
+std::vector<Family> Families(const std::vector<NeedleVariant>& variants) {
+  std::vector<Family> families;
+  for (size_t i = 0; i < variants.size(); ++i) {
+    const auto same = std::find_if(families.begin(), families.end(), [&](const Family& f) {
+      return ShareWeights(variants[f[0]].recipe, variants[i].recipe);
+    });
+    if (same != families.end()) {
+      same->push_back(i);
+    } else {
+      families.push_back({i});
     }
-    v16 = ToBf16(v);
   }
+  // The longest work first.
+  std::stable_sort(families.begin(), families.end(),
+                   [](const Family& x, const Family& y) { return x.size() > y.size(); });
+  return families;
+}
+
+/// One haystack in both formats, and the values of all means side by side: `width` columns.
+struct Stack {
+  Haystack h;
+  std::vector<uint16_t> q16, k16;
+  int64_t width = 0;
+  // kCodewords x width: what a key of each codeword carries.
+  std::vector<uint8_t> code;
+  std::vector<uint16_t> code16;
+  std::vector<double> value;
+
+  /// V is a stand-in of the right shape: values come from Tiles and Rows.
   AttentionInputs Inputs(bool bf16) const {
     const fp8::Format f = bf16 ? fp8::kBF16 : fp8::kE4M3FN;
     const auto pick = [&](const auto& narrow, const auto& wide) {
       return bf16 ? static_cast<const void*>(wide.data()) : narrow.data();
     };
-    const int64_t n = stacks[0].keys, d = stacks[0].head_dim;
     AttentionInputs in;
-    in.q = ContiguousHeads(pick(q, q16), f, size(), 1, rows(), d);
-    in.k = ContiguousHeads(pick(k, k16), f, size(), n, 1, d);
-    in.v = ContiguousHeads(pick(v, v16), f, size(), n, 1, d);
+    in.q = ContiguousHeads(pick(h.q, q16), f, 1, 1, h.rows(), h.head_dim);
+    in.k = ContiguousHeads(pick(h.k, k16), f, 1, h.keys, 1, h.head_dim);
+    in.v = in.k;
     return in;
+  }
+
+  KeyTileSource Tiles(bool bf16, int64_t block_n) const {
+    const fp8::Format f = bf16 ? fp8::kBF16 : fp8::kE4M3FN;
+    const auto row = static_cast<size_t>(width) * (bf16 ? 2 : 1);
+    const auto* table = bf16 ? reinterpret_cast<const uint8_t*>(code16.data()) : code.data();
+    return [=, this, tile = std::vector<uint8_t>()](int64_t first) mutable {
+      tile.assign(static_cast<size_t>(block_n) * row, 0);
+      const int64_t end = std::min(first + block_n, h.keys);
+      for (int64_t key = first; key < end; ++key)
+        std::memcpy(tile.data() + static_cast<size_t>(key - first) * row,
+                    table + h.codeword[static_cast<size_t>(key)] * row, row);
+      return CodeView{tile.data(), f, block_n, width, width};
+    };
+  }
+
+  ExactValues Rows() const {
+    return [this](int64_t key, double*) {
+      return value.data() + h.codeword[static_cast<size_t>(key)] * static_cast<size_t>(width);
+    };
   }
 };
 
-Batch MakeBatch(const NeedleOptions& options, int64_t context) {
-  Batch batch;
-  for (int i = 0; i < options.trials / kNeedleGroup; ++i) {
-    // One seed a (study seed, context, haystack).
-    const uint64_t seed =
-        Random(options.seed, static_cast<uint64_t>(context) * 64 + static_cast<uint64_t>(i)).Next();
-    batch.stacks.push_back(
-        MakeHaystack(context, options.head_dim, options.weights, kNeedleGroup, seed));
-    const Haystack& h = batch.stacks.back();
-    batch.q.insert(batch.q.end(), h.q.begin(), h.q.end());
-    batch.k.insert(batch.k.end(), h.k.begin(), h.k.end());
+Stack MakeStack(const NeedleOptions& options, int64_t context, int64_t index, bool bf16) {
+  // One seed a (study seed, context, haystack).
+  const uint64_t seed =
+      Random(options.seed, static_cast<uint64_t>(context) * 64 + static_cast<uint64_t>(index))
+          .Next();
+  Stack s;
+  s.h = MakeHaystack(context, options.head_dim, options.weights, kNeedleGroup, seed);
+  const auto d = static_cast<size_t>(options.head_dim), means = options.means.size();
+  s.width = static_cast<int64_t>(means * d);
+  s.code.resize(kCodewords * means * d);
+  for (size_t m = 0; m < means; ++m) {
+    const std::vector<uint8_t> one = CodewordValues(s.h, options.means[m]);
+    for (size_t w = 0; w < kCodewords; ++w)
+      std::copy_n(one.begin() + static_cast<ptrdiff_t>(w * d), d,
+                  s.code.begin() + static_cast<ptrdiff_t>((w * means + m) * d));
   }
-  batch.q16 = ToBf16(batch.q);
-  batch.k16 = ToBf16(batch.k);
-  return batch;
+  for (const uint8_t code : s.code) s.value.push_back(fp8::Decode<fp8::kE4M3FN>(code));
+  if (!bf16) return s;
+  s.q16 = ToBf16(s.h.q);
+  s.k16 = ToBf16(s.h.k);
+  s.code16 = ToBf16(s.code);
+  return s;
 }
 
-/// The softmax weight of each row's needle, from exact log-sum-exp values [batch, rows, 1].
-std::vector<double> RealisedWeights(const Batch& batch, const std::vector<double>& lse) {
+/// What a stack leaves behind. Outputs are [row][mean][head_dim].
+struct StackResult {
+  std::vector<double> exact, realised;      // realised: softmax weight of each row's needle
+  std::vector<std::vector<float>> output;   // of each variant
+  std::vector<std::vector<uint8_t>> found;  // [exact, then variants][row][mean]
+};
+
+/// The softmax weight of each row's needle, from exact log-sum-exp values.
+std::vector<double> RealisedWeights(const Haystack& h, const std::vector<double>& lse) {
   std::vector<double> weights;
-  for (const Haystack& h : batch.stacks) {
-    const size_t d = static_cast<size_t>(h.head_dim);
-    for (int r = 0; r < h.rows(); ++r) {
-      const size_t row = static_cast<size_t>(r);
-      const size_t key = static_cast<size_t>(h.needle[row]);
-      double dot = 0;
-      for (size_t c = 0; c < d; ++c)
-        dot += static_cast<double>(fp8::Decode<fp8::kE4M3FN>(h.q[row * d + c])) *
-               static_cast<double>(fp8::Decode<fp8::kE4M3FN>(h.k[key * d + c]));
-      const double logit = dot / std::sqrt(static_cast<double>(h.head_dim));
-      weights.push_back(std::exp(logit - lse[weights.size()]));
-    }
+  const size_t d = static_cast<size_t>(h.head_dim);
+  for (int r = 0; r < h.rows(); ++r) {
+    const size_t row = static_cast<size_t>(r);
+    const size_t key = static_cast<size_t>(h.needle[row]);
+    double dot = 0;
+    for (size_t c = 0; c < d; ++c)
+      dot += static_cast<double>(fp8::Decode<fp8::kE4M3FN>(h.q[row * d + c])) *
+             static_cast<double>(fp8::Decode<fp8::kE4M3FN>(h.k[key * d + c]));
+    const double logit = dot / std::sqrt(static_cast<double>(h.head_dim));
+    weights.push_back(std::exp(logit - lse[row]));
   }
   return weights;
 }
 
-/// The cells of one (context, mean, variant): one a weight.
-void AddCells(const NeedleOptions& options, const Batch& batch, double mean,
-              const std::string& variant, const std::vector<double>& output,
-              const std::vector<double>& exact, const std::vector<double>& realised,
-              const std::vector<double>& keys_lost, std::vector<NeedleCell>* cells) {
-  const size_t d = static_cast<size_t>(options.head_dim), rows = static_cast<size_t>(batch.rows());
-  for (size_t w = 0; w < options.weights.size(); ++w) {
+/// One context of a study.
+class Context {
+ public:
+  Context(const NeedleOptions& options, const std::vector<NeedleVariant>& variants, int64_t keys)
+      : options_(options),
+        variants_(variants),
+        keys_(keys),
+        families_(Families(variants)),
+        rows_(options.weights.size() * kNeedleGroup),
+        results_(static_cast<size_t>(options.trials / kNeedleGroup)),
+        keys_lost_(variants.size() * options.weights.size()) {
+    for (StackResult& r : results_) {
+      r.output.resize(variants.size());
+      r.found.resize(variants.size() + 1);
+    }
+  }
+
+  int64_t Stacks() const { return static_cast<int64_t>(results_.size()); }
+
+  /// Stacks [first, first + count) side by side.
+  void Run(int64_t first, int64_t count, int threads) {
+    const bool bf16 = std::any_of(variants_.begin(), variants_.end(), ReadsBf16);
+    stacks_.resize(static_cast<size_t>(count));
+    ParallelFor(count, threads, {}, [&](int64_t i) -> std::string {
+      stacks_[static_cast<size_t>(i)] = MakeStack(options_, keys_, first + i, bf16);
+      return "";
+    });
+    const int64_t families = static_cast<int64_t>(families_.size());
+    const int64_t whole = (families + 1) * count;
+    const int64_t counted = first == 0 ? static_cast<int64_t>(keys_lost_.size()) : 0;
+    ParallelFor(whole + counted, threads, {}, [&](int64_t i) -> std::string {
+      if (i >= whole) {
+        CountLost(static_cast<size_t>(i - whole));
+        return "";
+      }
+      const Stack& stack = stacks_[static_cast<size_t>(i % count)];
+      StackResult* result = &results_[static_cast<size_t>(first + i % count)];
+      if (i / count == families) {
+        RunExact(stack, result);
+        return "";
+      }
+      return RunFamily(families_[static_cast<size_t>(i / count)], stack, result);
+    });
+  }
+
+  /// Appends the cells, ordered by mean, weight, variant.
+  void Cells(std::vector<NeedleCell>* cells) const {
+    for (size_t mean = 0; mean < options_.means.size(); ++mean)
+      for (size_t weight = 0; weight < options_.weights.size(); ++weight)
+        for (size_t v = 0; v <= variants_.size(); ++v) cells->push_back(Cell(mean, weight, v));
+  }
+
+ private:
+  size_t width() const { return options_.means.size() * static_cast<size_t>(options_.head_dim); }
+
+  void RunExact(const Stack& stack, StackResult* result) const {
+    result->exact.resize(rows_ * width());
+    std::vector<double> lse(rows_);
+    AttentionRecipe recipe = variants_[0].recipe;  // scale and masks
+    ExactBlock(recipe, stack.Inputs(false), stack.Rows(), stack.width, result->exact.data(),
+               lse.data());
+    result->realised = RealisedWeights(stack.h, lse);
+    result->found[0] = ReadAll(stack, result->exact);
+  }
+
+  std::string RunFamily(const Family& family, const Stack& stack, StackResult* result) const {
+    const bool bf16 = ReadsBf16(variants_[family[0]]);
+    std::vector<AttentionRecipe> recipes;
+    for (const size_t v : family) recipes.push_back(variants_[v].recipe);
+    const size_t cells = rows_ * width();
+    std::vector<float> o(cells * family.size()), lse(rows_);
+    const std::string error =
+        ForwardBlock(recipes, stack.Inputs(bf16), {}, {0, 0, 0, static_cast<int64_t>(rows_), 0},
+                     stack.Tiles(bf16, recipes[0].block_n), stack.width, o.data(), lse.data());
+    for (size_t i = 0; i < family.size() && error.empty(); ++i) {
+      std::vector<float>& output = result->output[family[i]];
+      const auto begin = o.begin() + static_cast<ptrdiff_t>(i * cells);
+      output.assign(begin, begin + static_cast<ptrdiff_t>(cells));
+      result->found[family[i] + 1] = ReadAll(stack, {output.begin(), output.end()});
+    }
+    return error;
+  }
+
+  /// Whether each row's needle is read out of its output under each mean.
+  std::vector<uint8_t> ReadAll(const Stack& stack, const std::vector<double>& output) const {
+    const auto d = static_cast<size_t>(options_.head_dim);
+    std::vector<uint8_t> found;
+    for (size_t r = 0; r < rows_; ++r)
+      for (size_t m = 0; m < options_.means.size(); ++m) {
+        const auto row = std::span(output).subspan(r * width() + m * d, d);
+        const int read = ReadOut(stack.h, options_.means[m], row);
+        found.push_back(read == stack.h.codeword[static_cast<size_t>(stack.h.needle[r])]);
+      }
+    return found;
+  }
+
+  /// One row of one weight under one variant, counted key by key, in the first haystack.
+  void CountLost(size_t i) {
+    const NeedleVariant& variant = variants_[i / options_.weights.size()];
+    const bool bf16 = ReadsBf16(variant);
+    const auto head = static_cast<int64_t>(i % options_.weights.size() * kNeedleGroup);
+    for (const LostProducts& lost :
+         CountLostInLanes(variant.recipe, stacks_[0].Inputs(bf16), {0, 0, head},
+                          stacks_[0].Tiles(bf16, variant.recipe.block_n),
+                          static_cast<int64_t>(options_.means.size())))
+      keys_lost_[i].push_back(ShareLost(lost));
+  }
+
+  /// v: 0 is exact attention, then the variants.
+  NeedleCell Cell(size_t mean, size_t weight, size_t v) const {
+    const auto d = static_cast<size_t>(options_.head_dim);
     NeedleCell cell;
-    cell.context = batch.stacks[0].keys;
-    cell.mean = mean;
-    cell.weight = options.weights[w];
-    cell.variant = variant;
-    cell.trials = options.trials;
-    cell.keys_lost = keys_lost[w];
+    cell.context = keys_;
+    cell.mean = options_.means[mean];
+    cell.weight = options_.weights[weight];
+    cell.variant = v == 0 ? "exact" : variants_[v - 1].name;
+    cell.trials = options_.trials;
+    cell.keys_lost = v == 0 ? std::numeric_limits<double>::quiet_NaN()
+                            : keys_lost_[(v - 1) * options_.weights.size() + weight][mean];
     ErrorSums sums;
-    for (size_t b = 0; b < batch.stacks.size(); ++b) {
-      const Haystack& h = batch.stacks[b];
-      for (size_t r = w * kNeedleGroup; r < (w + 1) * kNeedleGroup; ++r) {
-        const size_t at = (b * rows + r) * d;
-        const int read = ReadOut(h, mean, std::span(output).subspan(at, d));
-        cell.found += read == h.codeword[static_cast<size_t>(h.needle[r])];
-        for (size_t c = 0; c < d; ++c) sums.Add(output[at + c], exact[at + c]);
-        cell.realised_weight += realised[b * rows + r] / options.trials;
+    for (const StackResult& stack : results_) {
+      for (size_t r = weight * kNeedleGroup; r < (weight + 1) * kNeedleGroup; ++r) {
+        cell.found += stack.found[v][r * options_.means.size() + mean];
+        const size_t at = r * width() + mean * d;
+        for (size_t c = at; c < at + d; ++c)
+          sums.Add(v == 0 ? stack.exact[c] : stack.output[v - 1][c], stack.exact[c]);
+        cell.realised_weight += stack.realised[r] / options_.trials;
       }
     }
     cell.error = sums.Error();
-    cells->push_back(cell);
+    return cell;
   }
-}
 
-/// One row of every weight, counted key by key.
-std::vector<double> SampleKeysLost(const NeedleVariant& variant, const AttentionInputs& in,
-                                   size_t weights, int threads) {
-  std::vector<double> lost(weights);
-  const int count = static_cast<int>(weights);
-#pragma omp parallel for num_threads(threads > 0 ? threads : omp_get_max_threads())
-  for (int w = 0; w < count; ++w)
-    lost[static_cast<size_t>(w)] =
-        ShareLost(CountLostProducts(variant.recipe, in, 0, 0, w * kNeedleGroup, {.threads = 1}));
-  return lost;
-}
-
-std::vector<double> Widen(const std::vector<float>& x) { return {x.begin(), x.end()}; }
+  const NeedleOptions& options_;
+  const std::vector<NeedleVariant>& variants_;
+  const int64_t keys_;
+  const std::vector<Family> families_;
+  const size_t rows_;  // of a stack
+  std::vector<Stack> stacks_;
+  std::vector<StackResult> results_;
+  std::vector<std::vector<double>> keys_lost_;  // [variant, weight][mean]
+};
 
 void Check(bool fine, const std::string& expected_and_got) {
   if (!fine) throw std::invalid_argument("needle: expected " + expected_and_got);
@@ -173,6 +304,20 @@ void Validate(const NeedleOptions& o) {
             std::to_string(64 * kNeedleGroup) + ", got " + std::to_string(o.trials));
   Check(static_cast<int64_t>(o.weights.size()) * kNeedleGroup * 4 <= 1024,
         "at most 32 weights, got " + std::to_string(o.weights.size()));
+}
+
+/// What AttentionForward would refuse, before any work.
+void CheckVariants(const NeedleOptions& o, const std::vector<NeedleVariant>& variants) {
+  Check(!variants.empty(), "at least one variant");
+  const int64_t heads = static_cast<int64_t>(o.weights.size()) * kNeedleGroup;
+  for (const NeedleVariant& v : variants) {
+    const fp8::Format f = ReadsBf16(v) ? fp8::kBF16 : fp8::kE4M3FN;
+    AttentionInputs in;
+    in.q = ContiguousHeads(&in, f, 1, 1, heads, o.head_dim);
+    in.k = in.v = ContiguousHeads(&in, f, 1, o.contexts[0], 1, o.head_dim);
+    CheckCountable(v.recipe, in, {0, 0, 0}, {});
+    Check(v.recipe.num_splits == 1, "variants without splits, got " + v.name);
+  }
 }
 
 }  // namespace
@@ -202,104 +347,23 @@ std::vector<NeedleCell> RunNeedle(const NeedleOptions& options,
                                   const std::vector<NeedleVariant>& variants,
                                   const std::function<void(double)>& progress) {
   Validate(options);
+  CheckVariants(options, variants);
+  const int threads = ThreadCount(options.threads);
   double total = 0, done = 0;
   for (int64_t n : options.contexts) total += static_cast<double>(n);
-  total *= static_cast<double>(options.means.size() * (variants.size() + 1));
-  const auto advance = [&](int64_t context) {
-    done += static_cast<double>(context);
-    if (progress) progress(done / total);
-  };
-
   std::vector<NeedleCell> cells;
-  for (int64_t context : options.contexts) {
-    Batch batch = MakeBatch(options, context);
-    const size_t outputs =
-        static_cast<size_t>(batch.size() * batch.rows()) * static_cast<size_t>(options.head_dim);
-    for (double mean : options.means) {
-      batch.SetMean(mean);
-      std::vector<double> exact(outputs), lse(outputs / static_cast<size_t>(options.head_dim));
-      AttentionExact(variants.at(0).recipe, batch.Inputs(ReadsBf16(variants[0])), exact.data(),
-                     lse.data(), options.threads);
-      const std::vector<double> realised = RealisedWeights(batch, lse);
-      // Weight by weight, variants next to each other.
-      const size_t first = cells.size();
-      AddCells(options, batch, mean, "exact", exact, exact, realised,
-               std::vector<double>(options.weights.size(), kNan), &cells);
-      advance(context);
-      for (const NeedleVariant& variant : variants) {
-        const AttentionInputs in = batch.Inputs(ReadsBf16(variant));
-        std::vector<float> o(outputs);
-        AttentionForward(variant.recipe, in, {.o = o.data()}, {.threads = options.threads});
-        AddCells(options, batch, mean, variant.name, Widen(o), exact, realised,
-                 SampleKeysLost(variant, in, options.weights.size(), options.threads), &cells);
-        advance(context);
-      }
-      std::stable_sort(cells.begin() + static_cast<ptrdiff_t>(first), cells.end(),
-                       [&](const NeedleCell& a, const NeedleCell& b) {
-                         const auto rank = [&](double w) {
-                           return std::find(options.weights.begin(), options.weights.end(), w);
-                         };
-                         return rank(a.weight) < rank(b.weight);
-                       });
+  for (int64_t keys : options.contexts) {
+    Context context(options, variants, keys);
+    const int64_t stacks = context.Stacks();
+    for (int64_t first = 0; first < stacks; first += threads) {
+      const int64_t count = std::min<int64_t>(threads, stacks - first);
+      context.Run(first, count, threads);
+      done += static_cast<double>(keys * count) / static_cast<double>(stacks);
+      if (progress) progress(done / total);
     }
+    context.Cells(&cells);
   }
   return cells;
-}
-
-std::vector<HeadError> CompareOnTensors(const AttentionInputs& bf16, const AttentionInputs& e4m3,
-                                        bool causal, float softmax_scale,
-                                        const std::vector<NeedleVariant>& variants, int threads,
-                                        const std::function<void(double)>& progress) {
-  const HeadsView& q = bf16.q;
-  const size_t outputs = static_cast<size_t>(q.batch * q.seqlen * q.heads * q.dim);
-  const auto with = [&](AttentionRecipe r) {
-    r.causal = causal;
-    r.softmax_scale = softmax_scale;
-    return r;
-  };
-  std::vector<double> truth(outputs), quantised(outputs);
-  // Exact attention takes only the scale and the mask from a recipe, but checks its formats.
-  const auto reading = [&](bool wide) {
-    const auto v = std::find_if(variants.begin(), variants.end(),
-                                [&](const NeedleVariant& x) { return ReadsBf16(x) == wide; });
-    if (v == variants.end())
-      throw std::invalid_argument("needle: expected a BF16 and an E4M3 variant at least");
-    return with(v->recipe);
-  };
-  AttentionExact(reading(true), bf16, truth.data(), nullptr, threads);
-  AttentionExact(reading(false), e4m3, quantised.data(), nullptr, threads);
-
-  const int64_t group = q.heads / bf16.k.heads;
-  std::vector<HeadError> result;
-  const auto add = [&](const std::string& name, const std::vector<double>& output,
-                       const std::function<double(int64_t batch, int64_t head)>& keys_lost) {
-    for (int64_t b = 0; b < q.batch; ++b) {
-      for (int64_t h = 0; h < bf16.k.heads; ++h) {
-        ErrorSums sums;
-        for (int64_t s = 0; s < q.seqlen; ++s) {
-          const int64_t begin = ((b * q.seqlen + s) * q.heads + h * group) * q.dim;
-          for (int64_t i = begin; i < begin + group * q.dim; ++i)
-            sums.Add(output[static_cast<size_t>(i)], truth[static_cast<size_t>(i)]);
-        }
-        result.push_back({b, h, name, sums.Error(), keys_lost(b, h * group)});
-      }
-    }
-  };
-  add("exact on E4M3", quantised, [](int64_t, int64_t) { return kNan; });
-  for (size_t i = 0; i < variants.size(); ++i) {
-    const AttentionInputs& in = ReadsBf16(variants[i]) ? bf16 : e4m3;
-    const AttentionRecipe recipe = with(variants[i].recipe);
-    std::vector<float> o(outputs);
-    AttentionForward(recipe, in, {.o = o.data()}, {.threads = threads});
-    add(variants[i].name, Widen(o), [&](int64_t b, int64_t head) {
-      return ShareLost(CountLostProducts(recipe, in, b, 0, head, {.threads = 1}));
-    });
-    if (progress) progress(static_cast<double>(i + 1) / static_cast<double>(variants.size()));
-  }
-  std::stable_sort(result.begin(), result.end(), [](const HeadError& x, const HeadError& y) {
-    return x.batch != y.batch ? x.batch < y.batch : x.kv_head < y.kv_head;
-  });
-  return result;
 }
 
 }  // namespace lostbits::sim

@@ -45,7 +45,7 @@ struct NeedleOptions {
   std::vector<int64_t> contexts{1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072};
   std::vector<double> means{0, 0.25, 0.5, 0.75, 1, 2};  ///< mu, in units of one codeword entry
   std::vector<double> weights{0.05, 0.2};               ///< w, the needle's softmax weight
-  int trials = 32;     ///< queries per (context, mu, w), a multiple of kNeedleGroup
+  int trials = 256;    ///< queries per (context, mu, w), a multiple of kNeedleGroup
   int head_dim = 128;  ///< 1 to 256; 64, 96, 128, 192 and 256 have tiles of their own
   uint64_t seed = 0;
   int threads = 0;  ///< 0: all
@@ -75,9 +75,10 @@ struct NeedleCell {
 /// Runs the study. Cells come ordered by context, mean, weight, then variant, "exact" first.
 /// progress, if set, is called from the calling thread with the share done.
 /// Throws std::invalid_argument: contexts outside [1024, 2^20], weights outside (0, 1), trials not
-/// a positive multiple of kNeedleGroup, means beyond +-64, head_dim not within 1 to 256.
+/// a positive multiple of kNeedleGroup, means beyond +-64, head_dim not within 1 to 256, variants
+/// with splits or none at all.
 /// Cost: trials * |weights| * |means| * |variants| * sum(contexts) * head_dim * 2 multiply-adds.
-/// Memory: O(max(context) * head_dim * trials / kNeedleGroup).
+/// Memory: O(max(context) * head_dim * threads).
 std::vector<NeedleCell> RunNeedle(const NeedleOptions& options,
                                   const std::vector<NeedleVariant>& variants,
                                   const std::function<void(double)>& progress = {});

@@ -21,9 +21,16 @@ class Random {
   FP8_HD constexpr uint64_t Next() {
     state_ += kGamma;
     uint64_t z = state_;
-    z = (z ^ (z >> 30)) * 0xbf58'476d'1ce4'e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d0'49bb'1331'11ebu;
+    z = (z ^ (z >> 30)) * kMix1;
+    z = (z ^ (z >> 27)) * kMix2;
     return z ^ (z >> 31);
+  }
+  /// Passes over n numbers and returns the state before them: number i, counted from 1, is the mix
+  /// of that state + i * kGamma.
+  FP8_HD constexpr uint64_t Skip(uint64_t n) {
+    const uint64_t before = state_;
+    state_ += n * kGamma;
+    return before;
   }
   /// Uniform in [0, n), n > 0. Biased by less than n / 2^32.
   FP8_HD constexpr uint32_t Below(uint32_t n) {
@@ -41,12 +48,14 @@ class Random {
   FP8_HD constexpr double Normal() {
     int ones = fp8::PopCount(Next());
     ones += fp8::PopCount(Next());
-    constexpr double kInverseDeviation = 0.17654696590094990;  // 1 / sqrt(128 / 4 + 1 / 12)
     return (ones - 64 + Uniform() - 0.5) * kInverseDeviation;
   }
 
- private:
   static constexpr uint64_t kGamma = 0x9e37'79b9'7f4a'7c15u;
+  static constexpr uint64_t kMix1 = 0xbf58'476d'1ce4'e5b9u, kMix2 = 0x94d0'49bb'1331'11ebu;
+  static constexpr double kInverseDeviation = 0.17654696590094990;  // 1 / sqrt(128 / 4 + 1 / 12)
+
+ private:
   uint64_t state_;
 };
 

@@ -89,22 +89,19 @@ struct TileScale {
   float scale, max_scaled;
 };
 
-/// First part of a tile of n scores, masked ones -Inf: flushes them, moves the row's maximum on and
-/// shrinks its sums. check_inf: a row whose scores are all -Inf counts as maximum 0.
-FP8_HD inline TileScale SoftmaxMaximum(const SoftmaxParams& p, bool check_inf, float* s, int n,
-                                       SoftmaxRow* row) {
+/// The row's maximum becomes `max`, and its sums shrink. check_inf: a row whose scores are all -Inf
+/// counts as maximum 0.
+FP8_HD inline TileScale MoveMaximum(const SoftmaxParams& p, bool check_inf, float max,
+                                    SoftmaxRow* row) {
   const float minus_inf = NegativeInfinity();
   const bool first = !row->started;
-  // fmax of all scores: a NaN loses against a number (softmax.h:108, 113; utils.h:66).
-  float max = first ? p.math.Flush(s[0]) : row->max;
-  for (int i = 0; i < n; ++i) {
-    const float x = s[i] = p.math.Flush(s[i]);
-    max = x > max || max != max ? x : max;
-  }
   TileScale tile{1, 0};
   if (!first) {  // softmax.h:116-120
     const float current = check_inf && max == minus_inf ? 0 : max;
-    tile.scale = Exp2(p, row, p.math.Mul(p.math.Add(row->max, -current), p.scale_log2));
+    const float distance = p.math.Mul(p.math.Add(row->max, -current), p.scale_log2);
+    // Most tiles leave the maximum where it is.
+    tile.scale =
+        distance == 0 && p.model == Exp2Model::kCorrectlyRounded ? 1 : Exp2(p, row, distance);
     for (float& sum : row->sum) sum = p.math.Mul(sum, tile.scale);
   }
   row->max = max;
@@ -115,7 +112,19 @@ FP8_HD inline TileScale SoftmaxMaximum(const SoftmaxParams& p, bool check_inf, f
   return tile;
 }
 
-/// Second part: s becomes P before its rounding (softmax.h:85). sim/softmax_lanes.h is its twin.
+/// First part of a tile of n scores, masked ones -Inf: flushes them and finds the maximum so far.
+FP8_HD inline TileScale SoftmaxMaximum(const SoftmaxParams& p, bool check_inf, float* s, int n,
+                                       SoftmaxRow* row) {
+  // fmax of all scores: a NaN loses against a number (softmax.h:108, 113; utils.h:66).
+  float max = row->started ? row->max : p.math.Flush(s[0]);
+  for (int i = 0; i < n; ++i) {
+    const float x = s[i] = p.math.Flush(s[i]);
+    max = x > max || max != max ? x : max;
+  }
+  return MoveMaximum(p, check_inf, max, row);
+}
+
+/// Second part: s becomes P before its rounding (softmax.h:85).
 FP8_HD inline void SoftmaxProbabilities(const SoftmaxParams& p, float max_scaled, float* s, int n,
                                         SoftmaxRow* row) {
   for (int i = 0; i < n; ++i)
@@ -130,7 +139,7 @@ FP8_HD inline void SoftmaxSum(const SoftmaxParams& p, const float* s, int n, Sof
       for (int q = 0; q < 4; ++q) row->sum[q] = p.math.Add(row->sum[q], s[j + 2 * q + e]);
 }
 
-/// All three; returns the factor for what was gathered before.
+/// All three; returns the factor for what was gathered before. sim/softmax_lanes.h has its twin.
 FP8_HD inline float SoftmaxStep(const SoftmaxParams& p, bool check_inf, float* s, int n,
                                 SoftmaxRow* row) {
   const TileScale tile = SoftmaxMaximum(p, check_inf, s, n, row);

@@ -19,6 +19,7 @@ void AddGemm(CLI::App& app, GlobalOptions& global);
 void AddAttention(CLI::App& app, GlobalOptions& global);
 void AddCompare(CLI::App& app, GlobalOptions& global);
 void AddNeedle(CLI::App& app, GlobalOptions& global);
+void AddBench(CLI::App& app, GlobalOptions& global);
 
 /// --json, --seed and --threads, in a command's own --help.
 void AddGlobalOptions(CLI::App& command, GlobalOptions& global);

@@ -30,6 +30,7 @@ constexpr char kOverview[] =
   lostbits attention Q K V           FP8 attention and its error
   lostbits needle                    the main job: long-context retrieval and error
   lostbits verify DIR                replays recorded hardware outputs
+  lostbits bench [MODE]              rates, side by side with what you would use instead
 
 Start with:  lostbits machines hopper:wgmma:e4m3:f32
 Details:     lostbits COMMAND --help
@@ -81,6 +82,7 @@ int Run(int argc, char** argv) {
   AddCompare(app, global);
   AddAttention(app, global);
   AddNeedle(app, global);
+  AddBench(app, global);
   app.require_subcommand(0, 1);
 
   if (argc < 2) {

@@ -2,8 +2,8 @@
 //
 // Default: E4M3FN and E5M2, to nearest even, saturating and not, on every float: integers =
 // definition = CUDA's host functions (where built with them) = lanes on every instruction set. All
-// other formats, roundings and overflow rules: integers = definition on 1 float in 4096, in blocks
-// of 1024 consecutive ones at all exponents.
+// other formats, roundings and overflow rules: integers = definition = lanes on 1 float in 4096, in
+// blocks of 1024 consecutive ones at all exponents.
 //
 //   LOSTBITS_EXHAUSTIVE=all   every float for those too, 14 formats x 6 roundings x 3 overflow
 //   rules
@@ -175,7 +175,9 @@ TEST(AllFloats, IntoE5M2) { AllFloatsInto<kE5M2>(); }
 
 template <Format F>
 void SweepUnder(const EncodePolicy& policy, uint64_t step, Report& report) {
-  using Code = std::conditional_t<(StorageBits(F) <= 8), uint8_t, uint32_t>;
+  using Code = std::conditional_t<(StorageBits(F) <= 8), uint8_t,
+                                  std::conditional_t<(StorageBits(F) <= 16), uint16_t, uint32_t>>;
+  const std::vector<LaneTarget> targets = LaneTargets();
   const Definition definition(F, policy);
 #pragma omp parallel
   {
@@ -189,11 +191,19 @@ void SweepUnder(const EncodePolicy& policy, uint64_t step, Report& report) {
       for (uint32_t k = 0; k < kSmallBlock; ++k)
         codes[k] = static_cast<Code>(Pack(F, Unpack(kFP32, first + k), p).code);
       Compare("integers", F, p, first, codes, expected, report);
+      std::vector<float> x(kSmallBlock);
+      for (uint32_t k = 0; k < kSmallBlock; ++k) x[k] = BitCast<float>(first + k);
+      for (const LaneTarget& target : targets) {
+        std::fill(codes.begin(), codes.end(), static_cast<Code>(~expected[0]));
+        const Codes out(F, codes.data(), codes.size(), ContainerBytes(F));
+        Encode(x, out, p, {.path = {Path::kLanes, target.id}});
+        Compare(target.name.c_str(), F, p, first, codes, expected, report);
+      }
     }
   }
 }
 
-/// Integers equal the definition under every rounding and overflow rule.
+/// Integers and lanes equal the definition under every rounding and overflow rule.
 template <Format F>
 void Sweep() {
   Report report;

@@ -342,6 +342,22 @@ TEST(LostProductsTest, OneTileByValue) {
   EXPECT_GT(p_zero, 0);
 }
 
+// Few rows: all threads share one block, more keys than they take at a time.
+TEST(AttentionTest, ThreadsOnOneBlockChangeNoBit) {
+  AttentionProblem problem({1, 1, 20'000, 64, 1, 64}, fp8::kE4M3FN);
+  problem.FillNormal(18);
+  for (const auto accumulation : {PvAccumulation::kOneLevel, PvAccumulation::kPerTile}) {
+    AttentionRecipe recipe =
+        sim::FlashAttention3Recipe({.head_dim = 64, .decode = true, .accumulation = accumulation});
+    const AttentionResult one = RunForward(recipe, problem, {.threads = 1});
+    for (const int threads : {2, 3, 7}) {
+      const AttentionResult team = RunForward(recipe, problem, {.threads = threads});
+      EXPECT_EQ(team.o, one.o) << threads;
+      EXPECT_EQ(team.lse, one.lse) << threads;
+    }
+  }
+}
+
 // FP32 and binary64 steps run in an environment of their own, on every thread.
 TEST(AttentionTest, CallersRoundingModeChangesNoBit) {
   AttentionProblem problem({1, 3, 200, 2, 1, 64}, fp8::kE4M3FN);

@@ -35,7 +35,9 @@ TEST(LanesEnvironment, RoundingModeAndFlushToZeroChangeNothing) {
   for (const char* name :
        {"hopper:wgmma:e4m3:f32", "hopper:wgmma:e5m2:f32", "blackwell:tcgen05:e4m3:f32",
         "hopper:mma.sync:bf16:f32", "ampere:mma.sync:f16:f32", "ampere:mma.sync:f16:f16",
-        "hopper:wgmma:e4m3:f16", "blackwell:mma.sync:e4m3:f32", "hopper:mma.sync:e5m2:f16"}) {
+        "hopper:wgmma:e4m3:f16", "blackwell:mma.sync:e4m3:f32", "hopper:mma.sync:e5m2:f16",
+        "cdna1:mfma:f32:f32", "cdna1:mfma:bf16:f32", "cdna2:mfma:bf16:f32", "cdna3:mfma:tf32:f32",
+        "cdna3:mfma:bf16:f32", "cdna3:mfma:e5m2fnuz:f32"}) {
     const sim::ArchRow& row = test::Row(name);
     for (int p = 0; p < test::kPatternCount; ++p) {
       const MatrixCase x = DrawMatrix(r, row.spec, 4, 17, 33, static_cast<Pattern>(p));

@@ -47,12 +47,17 @@ TEST_P(Lanes, EqualTheIntegersOnEveryMachineAndPattern) {
 TEST_P(Lanes, EqualTheIntegersInEveryShape) {
   test::Random r(21);
   sim::PackedB packed;
-  for (const char* name :
-       {"hopper:wgmma:e4m3:f32", "hopper:wgmma:e5m2.e4m3:f32", "ada:mma.sync:e5m2:f32",
-        "blackwell:tcgen05:e4m3:f32", "hopper:mma.sync:bf16:f32", "volta:mma.sync:f16:f32",
-        "ampere:mma.sync:tf32:f32", "hopper:wgmma:e4m3:f16", "ada:mma.sync:e5m2.e4m3:f16",
-        "hopper:mma.sync:f16:f16", "volta:mma.sync:f16:f16", "blackwell:tcgen05:e5m2.e2m1:f16",
-        "blackwell:mma.sync:e4m3:f32", "hopper:mma.sync:e4m3.e5m2:f16"}) {
+  for (const char* name : {"hopper:wgmma:e4m3:f32",       "hopper:wgmma:e5m2.e4m3:f32",
+                           "ada:mma.sync:e5m2:f32",       "blackwell:tcgen05:e4m3:f32",
+                           "hopper:mma.sync:bf16:f32",    "volta:mma.sync:f16:f32",
+                           "ampere:mma.sync:tf32:f32",    "hopper:wgmma:e4m3:f16",
+                           "ada:mma.sync:e5m2.e4m3:f16",  "hopper:mma.sync:f16:f16",
+                           "volta:mma.sync:f16:f16",      "blackwell:tcgen05:e5m2.e2m1:f16",
+                           "blackwell:mma.sync:e4m3:f32", "hopper:mma.sync:e4m3.e5m2:f16",
+                           "cdna1:mfma:f32:f32",          "cdna1:mfma:f16:f32",
+                           "cdna1:mfma:bf16:f32",         "cdna2:mfma:f16:f32",
+                           "cdna2:mfma:bf16:f32",         "cdna3:mfma:tf32:f32",
+                           "cdna3:mfma:f16:f32",          "cdna3:mfma:e4m3fnuz.e5m2fnuz:f32"}) {
     const sim::ArchRow& row = test::Row(name);
     for (int repeat = 0; repeat < 3; ++repeat) {
       const int m = r.Between(0, 35) * 2 + 1, n = r.Between(0, 35) * 2 + 1;
@@ -78,7 +83,9 @@ TEST_P(Lanes, SendSpecialsAnywhereToTheIntegers) {
   for (const char* name :
        {"hopper:wgmma:e5m2:f32", "ada:mma.sync:e4m3:f32", "blackwell:tcgen05:e4m3.e5m2:f32",
         "hopper:mma.sync:bf16:f32", "ampere:mma.sync:tf32:f32", "hopper:wgmma:e5m2:f16",
-        "ampere:mma.sync:f16:f16", "blackwell:mma.sync:e5m2:f32", "hopper:mma.sync:e4m3:f16"}) {
+        "ampere:mma.sync:f16:f16", "blackwell:mma.sync:e5m2:f32", "hopper:mma.sync:e4m3:f16",
+        "cdna1:mfma:f32:f32", "cdna1:mfma:f16:f32", "cdna2:mfma_1k:bf16:f32", "cdna3:mfma:bf16:f32",
+        "cdna3:mfma:e5m2fnuz:f32"}) {
     const sim::ArchRow& row = test::Row(name);
     const auto& addends = row.spec.acc == fp8::kFP16 ? kHalves : kFloats;
     const int k = 2 * row.spec.group;
@@ -218,7 +225,8 @@ TEST_P(Lanes, EqualTheIntegersOnUnitsOutsideTheTable) {
 TEST(LanesLayout, IsTheSameOnEveryInstructionSet) {
   test::Random r(24);
   for (const char* name :
-       {"hopper:wgmma:e4m3:f32", "hopper:mma.sync:tf32:f32", "hopper:mma.sync:e4m3:f16"}) {
+       {"hopper:wgmma:e4m3:f32", "hopper:mma.sync:tf32:f32", "hopper:mma.sync:e4m3:f16",
+        "cdna3:mfma:f32:f32", "cdna1:mfma:f16:f32", "cdna2:mfma:f16:f32", "cdna3:mfma:f16:f32"}) {
     const sim::ArchRow& row = test::Row(name);
     const MatrixCase x = DrawMatrix(r, row.spec, 3, 21, 40, Pattern::kRawBits);
     const std::vector<uint32_t> want = ExpectedProduct(row.spec, x);
@@ -247,9 +255,12 @@ TEST(LanesLayout, IsTheSameOnEveryInstructionSet) {
 TEST(LanePaths, ServeTheMachinesTheyClaim) {
   for (const sim::ArchRow& row : sim::kArchTable) {
     if (!sim::HasMatrixProduct(row.spec)) continue;
-    const bool nvidia =
-        row.spec.flow == sim::Flow::kChained || row.spec.flow == sim::Flow::kInterleavedLateC;
-    const char* want = !nvidia ? "integer" : row.spec.fraction_bits == 13 ? "narrow" : "wide";
+    const sim::Flow flow = row.spec.flow;
+    const char* want = sim::AddsCLate(flow)                                    ? "late floor"
+                       : flow == sim::Flow::kExact && row.spec.group > 1       ? "double"
+                       : flow == sim::Flow::kExact || flow == sim::Flow::kTree ? "float"
+                       : row.spec.fraction_bits == 13                          ? "narrow"
+                                                                               : "wide";
     EXPECT_STREQ(sim::LanePathName(row.spec), want) << test::Name(row);
   }
 }

@@ -16,7 +16,7 @@ import unittest
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 COMMANDS = ["formats", "encode", "decode", "machines", "dot", "explain", "verify", "gemm",
-            "compare", "attention", "needle"]
+            "compare", "attention", "bench", "needle"]
 
 # 15*15 + 1.125*3/128 - 7/8/128 + 2^-9/2 + 0.3, in E4M3 codes, c in FP32.
 WORKED = "57 39 B6 01 ; 57 0C 04 30 ; 3E99999A\n"
