@@ -65,6 +65,15 @@ bool Backend::Runs(const Unit& unit) const {
   return info_.capability >= unit.first && info_.capability <= unit.last;
 }
 
+void Backend::CheckRuns(const GemmPlan& plan) const {
+  const int capability = info_.capability;
+  const bool runs = plan.kernel == GemmKernel::kTwin ||
+                    (plan.kernel == GemmKernel::kMma ? capability >= 89 : capability == 90);
+  if (!runs)
+    throw std::invalid_argument("gemm: the " + std::string(NameOf(plan.kernel)) +
+                                " kernel does not run on " + info_.name);
+}
+
 Comparison Backend::Compare(const Unit& unit, const sim::AccumSpec& spec, uint64_t seed,
                             int64_t first, int64_t count) {
   return CompareOnHost(unit, spec, seed, first, count);

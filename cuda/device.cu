@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "cuda/check.h"
+#include "cuda/device_gemm.h"
 #include "cuda/gpu.h"
 #include "cuda/launch.h"
 
@@ -107,6 +108,11 @@ class Device : public Backend {
       result += Gather(tally, mismatches, here * unit.shape.Outputs());
     }
     return result;
+  }
+
+  std::vector<uint32_t> Gemm(const GemmPlan& plan, const GemmOperands& operands) override {
+    Backend::CheckRuns(plan);
+    return DeviceGemm(plan, operands).Words();
   }
 
   void Ex2(uint32_t first, std::span<uint32_t> out) override {

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/gemm_plan.h"
 #include "cuda/unit.h"
 #include "sim/arch.h"
 
@@ -94,10 +95,17 @@ class Backend {
   /// out[i] = cvt.rn.satfinite to E4M3FN or E5M2 of the float with bits first + i. sm_89 and later.
   virtual void Encode(const fp8::Format& format, uint32_t first, std::span<uint8_t> out) = 0;
 
+  /// The kernel of a plan: M x N words. Throws std::invalid_argument if the device has not the
+  /// instructions that it needs. A simulated device computes what the kernel is declared equal to.
+  virtual std::vector<uint32_t> Gemm(const GemmPlan& plan, const GemmOperands& operands) = 0;
+
   /// One word a case. Every case is run in `copies` places of the tiles (see PlaceOf); if two
   /// places answer differently, std::runtime_error says so.
   std::vector<uint32_t> RunCases(const Unit& unit, const std::vector<Case>& cases, int copies = 1,
                                  Flags flags = {});
+
+  /// Throws unless the device's compute capability runs the kernel.
+  void CheckRuns(const GemmPlan& plan) const;
 
   /// Compare with the twin on the host, whoever the device is.
   Comparison CompareOnHost(const Unit& unit, const sim::AccumSpec& spec, uint64_t seed,

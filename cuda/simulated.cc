@@ -1,4 +1,5 @@
 // The simulator in a device's place.
+#include <numeric>
 #include <stdexcept>
 
 #include "cuda/generator.h"
@@ -55,6 +56,15 @@ class Simulated : public Backend {
     }
   }
 
+  std::vector<uint32_t> Gemm(const GemmPlan& plan, const GemmOperands& operands) override {
+    CheckRuns(plan);
+    GemmPlan as_asked = plan;
+    as_asked.recipe.unit = SpecFor(plan);
+    std::vector<int64_t> rows(static_cast<size_t>(plan.shape.m));
+    std::iota(rows.begin(), rows.end(), 0);
+    return GemmOnCpu(as_asked, operands, rows, 0);
+  }
+
   void Ex2(uint32_t first, std::span<uint32_t> out) override {
     for (size_t i = 0; i < out.size(); ++i) out[i] = Word(first + static_cast<uint32_t>(i));
   }
@@ -69,6 +79,19 @@ class Simulated : public Backend {
   }
 
  private:
+  /// What the simulated device's instruction does in a kernel; the twin does as it is told.
+  sim::AccumSpec SpecFor(const GemmPlan& plan) const {
+    const sim::AccumSpec& asked = plan.recipe.unit;
+    const std::string_view instruction = plan.kernel == GemmKernel::kMma ? "mma.sync" : "wgmma";
+    for (const Unit& unit : kUnits) {
+      if (plan.kernel != GemmKernel::kTwin && unit.instruction == instruction &&
+          unit.shape.a == asked.a && unit.shape.b == asked.b && unit.shape.d == asked.acc &&
+          unit.shape.k == asked.k && Runs(unit))
+        return spec_of_(unit);
+    }
+    return asked;
+  }
+
   /// x cut toward zero to a multiple of 2^-23; 2^ of that; one unit less for one mantissa in eight.
   static uint32_t Word(uint32_t bits) {
     const float x = fp8::BitCast<float>(bits);

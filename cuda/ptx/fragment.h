@@ -57,6 +57,22 @@ FP8_HD constexpr uint64_t WgmmaDescriptor(uint32_t shared_address, int leading_b
          field(static_cast<uint32_t>(stride_bytes)) << 32;
 }
 
+/// Where byte `byte` of line `line` stands in a tile whose lines have row_bytes (32, 64 or 128)
+/// bytes, as TMA writes it and wgmma reads it under the swizzle of that width: pieces of 16 bytes
+/// change places within groups of 8 lines, so that a column of them touches every bank. The tile
+/// starts at a multiple of 8 * row_bytes. PTX ISA 9.0, "Swizzling Modes".
+FP8_HD constexpr int SwizzledByte(int line, int byte, int row_bytes) {
+  const int at = line * row_bytes + byte;
+  return at ^ (at >> 3 & (row_bytes / 16 - 1) << 4);
+}
+
+/// The descriptor of such a tile (k fastest). To advance along k within a line, its bytes are added
+/// to the address: the swizzle is a function of address bits.
+FP8_HD constexpr uint64_t SwizzledDescriptor(uint32_t shared_address, int row_bytes) {
+  const uint64_t mode = row_bytes == 128 ? 1 : row_bytes == 64 ? 2 : 3;  // bits 62 and 63
+  return WgmmaDescriptor(shared_address, 16, 8 * row_bytes) | mode << 62;
+}
+
 }  // namespace lostbits::gpu
 
 #endif  // LOSTBITS_CUDA_PTX_FRAGMENT_H_

@@ -28,6 +28,16 @@ __device__ inline void BarrierExpect(uint64_t* barrier, uint32_t bytes) {
         "r"(bytes)
         : "memory");
 }
+/// After all barriers of a block are initialised, and before __syncthreads: copies see them.
+__device__ inline void BarrierInitFence() {
+  if constexpr (kDeviceArch >= 900)
+    asm volatile("fence.mbarrier_init.release.cluster; fence.proxy.async;" ::: "memory");
+}
+__device__ inline void BarrierArrive(uint64_t* barrier) {
+  if constexpr (kDeviceArch >= 900)
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(SharedAddress(barrier))
+                 : "memory");
+}
 /// Until the phase of this parity (0 first, then 1, 0, ...) is complete.
 __device__ inline void BarrierWait(uint64_t* barrier, uint32_t parity) {
   if constexpr (kDeviceArch >= 900) {
@@ -52,6 +62,19 @@ __device__ inline void TmaLoad2d(void* shared, const void* map, int x, int y, ui
         "[%0], [%1, {%3, %4}], [%2];" ::"r"(SharedAddress(shared)),
         "l"(map), "r"(SharedAddress(barrier)), "r"(x), "r"(y)
         : "memory");
+}
+
+__device__ inline void TmaLoad4d(void* shared, const void* map, int x, int y, int z, int w,
+                                 uint64_t* barrier) {
+  if constexpr (kDeviceArch >= 900)
+    asm volatile(
+        "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes "
+        "[%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(SharedAddress(shared)),
+        "l"(map), "r"(SharedAddress(barrier)), "r"(x), "r"(y), "r"(z), "r"(w)
+        : "memory");
+}
+__device__ inline void TmaPrefetch(const void* map) {
+  if constexpr (kDeviceArch >= 900) asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
 
 }  // namespace lostbits::gpu::ptx
