@@ -74,6 +74,27 @@ void Backend::CheckRuns(const GemmPlan& plan) const {
                                 " kernel does not run on " + info_.name);
 }
 
+void Backend::CheckRuns(const AttentionPlan& plan) const {
+  if (plan.kernel == AttentionKernel::kWgmma && info_.capability != 90)
+    throw std::invalid_argument("attention: the wgmma kernel does not run on " + info_.name);
+}
+
+void Backend::CheckRuns(const CodecPlan& plan) const {
+  if (plan.hardware && info_.capability < 89)
+    throw std::invalid_argument(info_.name + ": no cvt to FP8 before sm_89");
+}
+
+namespace {
+[[noreturn]] void NoTimings(const DeviceInfo& info) {
+  throw std::invalid_argument("bench: no timings of " + info.name);
+}
+}  // namespace
+Timing Backend::TimeCopy(int64_t) { NoTimings(info_); }
+Timing Backend::TimeCodec(const CodecPlan&, int64_t) { NoTimings(info_); }
+Timing Backend::TimeGemm(const GemmPlan&, const GemmOperands&) { NoTimings(info_); }
+Timing Backend::TimeGemmPeer(const GemmPlan&, const GemmOperands&) { NoTimings(info_); }
+Timing Backend::TimeAttention(const AttentionPlan&, const AttentionOperands&) { NoTimings(info_); }
+
 Comparison Backend::Compare(const Unit& unit, const sim::AccumSpec& spec, uint64_t seed,
                             int64_t first, int64_t count) {
   return CompareOnHost(unit, spec, seed, first, count);

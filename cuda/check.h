@@ -38,6 +38,7 @@ class DeviceArray {
   DeviceArray& operator=(const DeviceArray&) = delete;
 
   T* data() { return data_; }
+  const T* data() const { return data_; }
   size_t size() const { return size_; }
   void CopyTo(std::span<T> to) const {
     Check(cudaMemcpy(to.data(), data_, to.size_bytes(), cudaMemcpyDeviceToHost), "copy out");

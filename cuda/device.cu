@@ -4,6 +4,8 @@
 #include <fstream>
 
 #include "cuda/check.h"
+#include "cuda/device_attention.h"
+#include "cuda/device_bench.h"
 #include "cuda/device_gemm.h"
 #include "cuda/gpu.h"
 #include "cuda/launch.h"
@@ -113,6 +115,33 @@ class Device : public Backend {
   std::vector<uint32_t> Gemm(const GemmPlan& plan, const GemmOperands& operands) override {
     Backend::CheckRuns(plan);
     return DeviceGemm(plan, operands).Words();
+  }
+
+  AttentionRows Attention(const AttentionPlan& plan, const AttentionOperands& operands,
+                          std::span<const int64_t> queries) override {
+    Backend::CheckRuns(plan);
+    return DeviceAttention(plan, operands, queries).Rows();
+  }
+
+  void Codec(const CodecPlan& plan, std::span<const uint8_t> in, std::span<uint8_t> out) override {
+    Backend::CheckRuns(plan);
+    RunDeviceCodec(plan, in, out);
+  }
+  Timing TimeCopy(int64_t bytes) override { return TimeDeviceCopy(bytes); }
+  Timing TimeCodec(const CodecPlan& plan, int64_t count) override {
+    Backend::CheckRuns(plan);
+    return TimeDeviceCodec(plan, count);
+  }
+  Timing TimeGemm(const GemmPlan& plan, const GemmOperands& operands) override {
+    Backend::CheckRuns(plan);
+    return TimeDeviceGemm(plan, operands);
+  }
+  Timing TimeGemmPeer(const GemmPlan& plan, const GemmOperands& operands) override {
+    return TimeDevicePeer(plan, operands);
+  }
+  Timing TimeAttention(const AttentionPlan& plan, const AttentionOperands& operands) override {
+    Backend::CheckRuns(plan);
+    return TimeDeviceAttention(plan, operands);
   }
 
   void Ex2(uint32_t first, std::span<uint32_t> out) override {

@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "cuda/attention_plan.h"
+#include "cuda/codec_plan.h"
 #include "cuda/gemm_plan.h"
 #include "cuda/unit.h"
 #include "sim/arch.h"
@@ -27,6 +29,12 @@ struct DeviceInfo {
   std::string driver;   ///< as the system names it
   std::string toolkit;  ///< that the device code was compiled with
   bool simulated = false;
+};
+
+/// Of one kernel, with CUDA events.
+struct Timing {
+  double median = 0, best = 0;  ///< seconds
+  int runs = 0;
 };
 
 /// Tiles of one unit, one after another.
@@ -98,6 +106,20 @@ class Backend {
   /// The kernel of a plan: M x N words. Throws std::invalid_argument if the device has not the
   /// instructions that it needs. A simulated device computes what the kernel is declared equal to.
   virtual std::vector<uint32_t> Gemm(const GemmPlan& plan, const GemmOperands& operands) = 0;
+  /// Likewise; of all queries, those asked for.
+  virtual AttentionRows Attention(const AttentionPlan& plan, const AttentionOperands& operands,
+                                  std::span<const int64_t> queries) = 0;
+  /// Elements of in.size() / their bytes, a multiple of 8. Little-endian words.
+  virtual void Codec(const CodecPlan& plan, std::span<const uint8_t> in,
+                     std::span<uint8_t> out) = 0;
+
+  // Medians of several runs on the device. A simulated one throws std::invalid_argument.
+  virtual Timing TimeCopy(int64_t bytes);  ///< read and written, together
+  virtual Timing TimeCodec(const CodecPlan& plan, int64_t count);
+  virtual Timing TimeGemm(const GemmPlan& plan, const GemmOperands& operands);
+  /// cuBLASLt's FP8 product of that shape, BF16 output; runs = 0 if there is none.
+  virtual Timing TimeGemmPeer(const GemmPlan& plan, const GemmOperands& operands);
+  virtual Timing TimeAttention(const AttentionPlan& plan, const AttentionOperands& operands);
 
   /// One word a case. Every case is run in `copies` places of the tiles (see PlaceOf); if two
   /// places answer differently, std::runtime_error says so.
@@ -106,6 +128,8 @@ class Backend {
 
   /// Throws unless the device's compute capability runs the kernel.
   void CheckRuns(const GemmPlan& plan) const;
+  void CheckRuns(const AttentionPlan& plan) const;
+  void CheckRuns(const CodecPlan& plan) const;
 
   /// Compare with the twin on the host, whoever the device is.
   Comparison CompareOnHost(const Unit& unit, const sim::AccumSpec& spec, uint64_t seed,

@@ -1,7 +1,9 @@
 // The simulator in a device's place.
+#include <cstring>
 #include <numeric>
 #include <stdexcept>
 
+#include "cuda/codec_fast.h"
 #include "cuda/generator.h"
 #include "cuda/gpu.h"
 #include "cuda/twin.h"
@@ -65,6 +67,24 @@ class Simulated : public Backend {
     return GemmOnCpu(as_asked, operands, rows, 0);
   }
 
+  /// ex2.approx is taken for the correctly rounded 2^x.
+  AttentionRows Attention(const AttentionPlan& plan, const AttentionOperands& operands,
+                          std::span<const int64_t> queries) override {
+    CheckRuns(plan);
+    AttentionPlan as_asked = plan;
+    if (plan.exp2 == KernelExp2::kApprox) as_asked.recipe.exp2 = sim::Exp2Model::kCorrectlyRounded;
+    if (plan.kernel == AttentionKernel::kWgmma)
+      as_asked.recipe.qk = as_asked.recipe.pv = SpecOfInstruction("wgmma", plan.recipe.pv);
+    return AttentionOnCpu(as_asked, operands, queries, 0);
+  }
+
+  /// Ours by the functions of the kernel, cvt by fp8/codec.h.
+  void Codec(const CodecPlan& plan, std::span<const uint8_t> in, std::span<uint8_t> out) override {
+    CheckRuns(plan);
+    plan.code == fp8::kE4M3FN ? RunCodec<fp8::kE4M3FN>(plan, in, out)
+                              : RunCodec<fp8::kE5M2>(plan, in, out);
+  }
+
   void Ex2(uint32_t first, std::span<uint32_t> out) override {
     for (size_t i = 0; i < out.size(); ++i) out[i] = Word(first + static_cast<uint32_t>(i));
   }
@@ -79,17 +99,42 @@ class Simulated : public Backend {
   }
 
  private:
-  /// What the simulated device's instruction does in a kernel; the twin does as it is told.
-  sim::AccumSpec SpecFor(const GemmPlan& plan) const {
-    const sim::AccumSpec& asked = plan.recipe.unit;
-    const std::string_view instruction = plan.kernel == GemmKernel::kMma ? "mma.sync" : "wgmma";
+  template <fp8::Format F>
+  static void RunCodec(const CodecPlan& plan, std::span<const uint8_t> in, std::span<uint8_t> out) {
+    const auto wide = static_cast<size_t>(plan.WideBytes());
+    constexpr fp8::EncodePolicy kKeepInf{.inf = fp8::InfRule::kKeep};
+    const fp8::DecodePolicy nan = fp8::DecodeLike(fp8::Library::kCuda, F);
+    for (size_t i = 0; i < (plan.decode ? in.size() : out.size()); ++i) {
+      if (plan.decode) {
+        const uint32_t value = plan.hardware ? fp8::BitCast<uint32_t>(fp8::Decode<F>(in[i], nan))
+                                             : DecodeFast<F>(in[i]);
+        const uint64_t word = fp8::Pack(plan.wide, fp8::Unpack(fp8::kFP32, value), kKeepInf).code;
+        std::memcpy(out.data() + i * wide, &word, wide);
+        continue;
+      }
+      uint64_t word = 0;
+      std::memcpy(&word, in.data() + i * wide, wide);
+      const fp8::Unpacked x = fp8::Unpack(plan.wide, word);
+      const float value = fp8::Decode(plan.wide, word);
+      out[i] = static_cast<uint8_t>(plan.hardware ? fp8::Pack(F, x).code : EncodeFast<F>(value));
+    }
+  }
+
+  /// What the simulated device's instruction of this name does in a kernel.
+  sim::AccumSpec SpecOfInstruction(std::string_view instruction,
+                                   const sim::AccumSpec& asked) const {
     for (const Unit& unit : kUnits) {
-      if (plan.kernel != GemmKernel::kTwin && unit.instruction == instruction &&
-          unit.shape.a == asked.a && unit.shape.b == asked.b && unit.shape.d == asked.acc &&
-          unit.shape.k == asked.k && Runs(unit))
+      if (unit.instruction == instruction && unit.shape.a == asked.a && unit.shape.b == asked.b &&
+          unit.shape.d == asked.acc && unit.shape.k == asked.k && Runs(unit))
         return spec_of_(unit);
     }
     return asked;
+  }
+  /// The twin does as it is told.
+  sim::AccumSpec SpecFor(const GemmPlan& plan) const {
+    const sim::AccumSpec& asked = plan.recipe.unit;
+    if (plan.kernel == GemmKernel::kTwin) return asked;
+    return SpecOfInstruction(plan.kernel == GemmKernel::kMma ? "mma.sync" : "wgmma", asked);
   }
 
   /// x cut toward zero to a multiple of 2^-23; 2^ of that; one unit less for one mantissa in eight.

@@ -18,7 +18,10 @@ constexpr char kOverview[] =
   lostbits-gpu capture --to DIR     records what every instruction answers
   lostbits-gpu ex2 --to DIR         ex2.approx.ftz.f32 over all 2^32 inputs
   lostbits-gpu cvt                  cvt to FP8 over all 2^32 inputs
+  lostbits-gpu codec                codec kernels over all inputs
   lostbits-gpu gemm                 a GEMM kernel against the recipe it equals
+  lostbits-gpu attention            an attention kernel likewise
+  lostbits-gpu bench                medians: codec, GEMM, attention
   lostbits-gpu replay DIR           recorded answers against the simulator; needs no GPU
 
 All of it in one go: scripts/gpu. Without a GPU: --simulate hopper.
@@ -72,7 +75,10 @@ int Run(int argc, char** argv) {
   AddCapture(app, options);
   AddExp2(app, options);
   AddEncode(app, options);
+  AddCodec(app, options);
   AddGemm(app, options);
+  AddAttention(app, options);
+  AddBench(app, options);
   AddReplay(app, options);
   app.require_subcommand(0, 1);
   try {

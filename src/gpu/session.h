@@ -35,6 +35,9 @@ void AddReplay(CLI::App& app, Options& options);
 void AddExp2(CLI::App& app, Options& options);
 void AddEncode(CLI::App& app, Options& options);
 void AddGemm(CLI::App& app, Options& options);
+void AddAttention(CLI::App& app, Options& options);
+void AddCodec(CLI::App& app, Options& options);
+void AddBench(CLI::App& app, Options& options);
 
 /// The device, or what --simulate puts in its place, checked by CheckUnits. Throws cli::Failure
 /// (no evidence) if there is no device or the machine table has none like it.
