@@ -9,8 +9,8 @@
 //   C = P V        wgmma from zero, V transposed by a kernel before
 //   O = O scale + C   FP32: the second level
 //
-// Rows of a KV head are packed (query, head in its group), so GQA shares K and V. Barriers as in
-// gemm_v3_wgmma.cu, one pair for K and one for V a stage.
+// Rows of a KV head are packed (query, head in its group), so GQA shares K and V. The pipeline is
+// cuda/ring.h's, with a pair of barriers for K and one for V a stage.
 #include "cuda/attention_launch.h"
 #include "cuda/attention_row.h"
 #include "cuda/check.h"
@@ -19,6 +19,7 @@
 #include "cuda/ptx/tma.h"
 #include "cuda/ptx/wgmma.h"
 #include "cuda/ptx/wgmma_wide.h"
+#include "cuda/ring.h"
 #include "cuda/tensor_map_encode.h"
 
 namespace lostbits::gpu {
@@ -205,29 +206,23 @@ __global__ void __launch_bounds__(kThreads, 1)
     const int kv_head = blockIdx.y % args.shape.heads_kv, batch = blockIdx.y / args.shape.heads_kv;
     const int split = blockIdx.z, warpgroup = threadIdx.x / 128;
     const TileRange range = args.p.tiles[split * static_cast<int>(gridDim.x) + block];
-    int stage = 0;
-    uint32_t parity = 0;
-    const auto advance = [&] {
-      if (++stage < kStages) return;
-      stage = 0;
-      parity ^= 1;
-    };
+    Ring<kStages> ring;
 
     if (warpgroup == kConsumers) {
       ptx::RegistersDown<24>();
       if (threadIdx.x % 128 != 0) return;
       ptx::TmaPrefetch(&map_k);
       ptx::TmaPrefetch(&map_v);
-      for (int tile = range.end - 1; tile >= range.begin; --tile, advance()) {
-        uint64_t *k_full = shared.k_full + stage, *v_full = shared.v_full + stage;
-        ptx::BarrierWait(shared.k_empty + stage, parity ^ 1);
+      for (int tile = range.end - 1; tile >= range.begin; --tile, ring.Advance()) {
+        uint64_t *k_full = shared.k_full + ring.stage, *v_full = shared.v_full + ring.stage;
+        ptx::BarrierWait(shared.k_empty + ring.stage, ring.EmptyParity());
         ptx::BarrierExpect(k_full, L::kTile);
         for (int side = 0; side < kD / L::kLine; ++side)
-          ptx::TmaLoad4d(shared.k + stage * L::kTile + side * kKeyTile * L::kLine, &map_k,
+          ptx::TmaLoad4d(shared.k + ring.stage * L::kTile + side * kKeyTile * L::kLine, &map_k,
                          side * L::kLine, kv_head, tile * kKeyTile, batch, k_full);
-        ptx::BarrierWait(shared.v_empty + stage, parity ^ 1);
+        ptx::BarrierWait(shared.v_empty + ring.stage, ring.EmptyParity());
         ptx::BarrierExpect(v_full, L::kTile);
-        ptx::TmaLoad2d(shared.v + stage * L::kTile, &map_v, tile * kKeyTile,
+        ptx::TmaLoad2d(shared.v + ring.stage * L::kTile, &map_v, tile * kKeyTile,
                        (batch * args.shape.heads_kv + kv_head) * kD, v_full);
       }
       return;
@@ -253,19 +248,20 @@ __global__ void __launch_bounds__(kThreads, 1)
       }
     }
     float o[kD / kColumns][64] = {};
-    for (int tile = range.end - 1; tile >= range.begin; --tile, advance()) {
+    for (int tile = range.end - 1; tile >= range.begin; --tile, ring.Advance()) {
       float s[kKeyTile / 2], scale[2];
-      ptx::BarrierWait(shared.k_full + stage, parity);
-      Scores<kD>(s, q, shared.k + stage * L::kTile);
-      if (lane == 0) ptx::BarrierArrive(shared.k_empty + stage);
+      ptx::BarrierWait(shared.k_full + ring.stage, ring.FullParity());
+      Scores<kD>(s, q, shared.k + ring.stage * L::kTile);
+      if (lane == 0) ptx::BarrierArrive(shared.k_empty + ring.stage);
       Softmax(s, int64_t{tile} * kKeyTile, key_end, args.scale_log2, Exp2Of<kExp2>{}, parts, scale);
       uint32_t p[kKeyTile / 8];
       Pack(s, p);
-      ptx::BarrierWait(shared.v_full + stage, parity);
+      ptx::BarrierWait(shared.v_full + ring.stage, ring.FullParity());
 #pragma unroll
       for (int c = 0; c < kD / kColumns; ++c) {
         const uint64_t v = SwizzledDescriptor(
-            ptx::SharedAddress(shared.v + stage * L::kTile + c * kColumns * kKeyTile), kKeyTile);
+            ptx::SharedAddress(shared.v + ring.stage * L::kTile + c * kColumns * kKeyTile),
+            kKeyTile);
         float tile_o[kColumns / 2];
         Hold<kColumns / 2>(tile_o);
         ptx::WgmmaFence();
@@ -279,7 +275,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         for (int i = 0; i < kColumns / 2; ++i)
           o[c][i] = GatherTile(o[c][i], scale[i / 2 % 2], tile_o[i]);
       }
-      if (lane == 0) ptx::BarrierArrive(shared.v_empty + stage);
+      if (lane == 0) ptx::BarrierArrive(shared.v_empty + ring.stage);
     }
 
     const sim::SoftmaxParams params{

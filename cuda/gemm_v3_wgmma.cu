@@ -4,12 +4,7 @@
 // the first two multiply, 64 rows of the block's 128 each. Blocks stay and take tile after tile, so
 // that the loads of the next tile run during the stores of this one.
 //
-//   full[stage]   1 arrival (the producer's, with the bytes that TMA will write)
-//   empty[stage]  8 arrivals (one a consumer warp, once its warpgroup's wgmma has read the stage)
-//
-// Use number u of a stage completes phase u of its full barrier, then phase u of its empty barrier.
-// The producer of use u waits for empty phase u - 1: for u = 0 that is parity 1, which a fresh
-// barrier counts as complete.
+// The pipeline between them: cuda/ring.h.
 //
 // Without promotion the accumulators go through all of k (256 columns). With it, each tile of 128 k
 // starts from zero and is added to a second set of registers in FP32 (128 columns): the kernel
@@ -21,6 +16,7 @@
 #include "cuda/ptx/tma.h"
 #include "cuda/ptx/wgmma.h"
 #include "cuda/ptx/wgmma_wide.h"
+#include "cuda/ring.h"
 #include "cuda/tensor_map_encode.h"
 
 namespace lostbits::gpu {
@@ -50,18 +46,6 @@ struct SharedLayout {
 
   uint8_t *a, *b;
   uint64_t *full, *empty;
-};
-
-/// Which stage, and the parity of its use.
-template <int kStages>
-struct Ring {
-  int stage = 0;
-  uint32_t parity = 0;
-  __device__ void Advance() {
-    if (++stage < kStages) return;
-    stage = 0;
-    parity ^= 1;
-  }
 };
 
 /// Four instructions: d = A B over the 128 k of a stage, onto d if use_c.
@@ -126,7 +110,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         const TilePlace at = GemmTile(tile, args.tiles_m, args.tiles_n);
         for (int step = 0; step < steps; ++step, ring.Advance()) {
           uint64_t* full = shared.full + ring.stage;
-          ptx::BarrierWait(shared.empty + ring.stage, ring.parity ^ 1);
+          ptx::BarrierWait(shared.empty + ring.stage, ring.EmptyParity());
           // TMA counts the zeros it fills in beyond an edge.
           ptx::BarrierExpect(full, Layout::kA + Layout::kB);
           ptx::TmaLoad2d(shared.a + ring.stage * Layout::kA, &map_a, step * kTileK, at.m * kTileM,
@@ -157,7 +141,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         const uint64_t b =
             SwizzledDescriptor(ptx::SharedAddress(shared.b + ring.stage * Layout::kB), kTileK);
         if constexpr (kPromotion == Promotion::kNone) {
-          ptx::BarrierWait(shared.full + ring.stage, ring.parity);
+          ptx::BarrierWait(shared.full + ring.stage, ring.FullParity());
           ptx::WgmmaFence();
           MultiplyStage<kTileN>(d, a, b, step > 0);
           ptx::WgmmaCommit();
@@ -175,7 +159,7 @@ __global__ void __launch_bounds__(kThreads, 1)
               scale[h] = scale[h] * scale_b;
             }
           }
-          ptx::BarrierWait(shared.full + ring.stage, ring.parity);
+          ptx::BarrierWait(shared.full + ring.stage, ring.FullParity());
           Hold<kTileN / 2>(d);
           ptx::WgmmaFence();
           MultiplyStage<kTileN>(d, a, b, false);
