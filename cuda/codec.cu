@@ -35,28 +35,36 @@ struct BF16 {
   static __device__ uint16_t Store(uint32_t word) { return static_cast<uint16_t>(word >> 16); }
 };
 
+// nvcc 13.0 writes a kernel's class-type template arguments wrongly: formats go in as types.
+struct E4M3FN {
+  static constexpr fp8::Format kFormat = fp8::kE4M3FN;
+};
+struct E5M2 {
+  static constexpr fp8::Format kFormat = fp8::kE5M2;
+};
+
 /// Two elements to two codes.
-template <class Wide, fp8::Format F, bool kHardware>
+template <class Wide, class Code, bool kHardware>
 __device__ uint32_t EncodePair(typename Wide::Element low, typename Wide::Element high) {
   const float x = Wide::Load(low), y = Wide::Load(high);
-  if constexpr (!kHardware) return EncodeFast<F>(x) | EncodeFast<F>(y) << 8;
-  return F.mantissa_bits == 3 ? ptx::CvtE4m3x2(y, x) : ptx::CvtE5m2x2(y, x);
+  if constexpr (!kHardware) return EncodeFast<Code::kFormat>(x) | EncodeFast<Code::kFormat>(y) << 8;
+  return Code::kFormat.mantissa_bits == 3 ? ptx::CvtE4m3x2(y, x) : ptx::CvtE5m2x2(y, x);
 }
 
 /// Two codes to two elements.
-template <class Wide, fp8::Format F, bool kHardware>
+template <class Wide, class Code, bool kHardware>
 __device__ void DecodePair(uint32_t codes, typename Wide::Element* to) {
   if constexpr (kHardware) {
     const auto pair = static_cast<uint16_t>(codes);
     const uint32_t halves =
-        F.mantissa_bits == 3 ? ptx::CvtFromE4m3x2(pair) : ptx::CvtFromE5m2x2(pair);
+        Code::kFormat.mantissa_bits == 3 ? ptx::CvtFromE4m3x2(pair) : ptx::CvtFromE5m2x2(pair);
     for (int i = 0; i < 2; ++i) {
       const auto half = static_cast<uint16_t>(halves >> (16 * i));
       to[i] = Wide::Store(__float_as_uint(F16::Load(half)));
     }
   } else {
-    to[0] = Wide::Store(DecodeFast<F>(codes & 0xff));
-    to[1] = Wide::Store(DecodeFast<F>(codes >> 8 & 0xff));
+    to[0] = Wide::Store(DecodeFast<Code::kFormat>(codes & 0xff));
+    to[1] = Wide::Store(DecodeFast<Code::kFormat>(codes >> 8 & 0xff));
   }
 }
 
@@ -67,14 +75,14 @@ struct Piece {
   struct alignas(16) Elements {
     typename Wide::Element e[kCount];
   };
-  struct alignas(kCount) Codes {
+  struct alignas(kCount) CodeBytes {
     uint8_t c[kCount];
   };
 };
 
-template <class Wide, fp8::Format F, bool kHardware>
+template <class Wide, class Code, bool kHardware>
 __global__ void __launch_bounds__(kThreads)
-    EncodeKernel(const typename Piece<Wide>::Elements* in, typename Piece<Wide>::Codes* out,
+    EncodeKernel(const typename Piece<Wide>::Elements* in, typename Piece<Wide>::CodeBytes* out,
                  size_t pieces) {
   constexpr int kCount = Piece<Wide>::kCount;
   const size_t first = static_cast<size_t>(blockIdx.x) * kThreads * kPieces + threadIdx.x;
@@ -84,10 +92,10 @@ __global__ void __launch_bounds__(kThreads)
     if (first + i * kThreads < pieces) x[i] = in[first + i * kThreads];
 #pragma unroll
   for (int i = 0; i < kPieces; ++i) {
-    typename Piece<Wide>::Codes codes;
+    typename Piece<Wide>::CodeBytes codes;
 #pragma unroll
     for (int j = 0; j < kCount; j += 2) {
-      const uint32_t pair = EncodePair<Wide, F, kHardware>(x[i].e[j], x[i].e[j + 1]);
+      const uint32_t pair = EncodePair<Wide, Code, kHardware>(x[i].e[j], x[i].e[j + 1]);
       codes.c[j] = static_cast<uint8_t>(pair);
       codes.c[j + 1] = static_cast<uint8_t>(pair >> 8);
     }
@@ -95,13 +103,13 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <class Wide, fp8::Format F, bool kHardware>
+template <class Wide, class Code, bool kHardware>
 __global__ void __launch_bounds__(kThreads)
-    DecodeKernel(const typename Piece<Wide>::Codes* in, typename Piece<Wide>::Elements* out,
+    DecodeKernel(const typename Piece<Wide>::CodeBytes* in, typename Piece<Wide>::Elements* out,
                  size_t pieces) {
   constexpr int kCount = Piece<Wide>::kCount;
   const size_t first = static_cast<size_t>(blockIdx.x) * kThreads * kPieces + threadIdx.x;
-  typename Piece<Wide>::Codes x[kPieces];
+  typename Piece<Wide>::CodeBytes x[kPieces];
 #pragma unroll
   for (int i = 0; i < kPieces; ++i)
     if (first + i * kThreads < pieces) x[i] = in[first + i * kThreads];
@@ -110,37 +118,39 @@ __global__ void __launch_bounds__(kThreads)
     typename Piece<Wide>::Elements elements;
 #pragma unroll
     for (int j = 0; j < kCount; j += 2)
-      DecodePair<Wide, F, kHardware>(x[i].c[j] | x[i].c[j + 1] << 8, elements.e + j);
+      DecodePair<Wide, Code, kHardware>(x[i].c[j] | x[i].c[j + 1] << 8, elements.e + j);
     if (first + i * kThreads < pieces) out[first + i * kThreads] = elements;
   }
 }
 
-template <class Wide, fp8::Format F, bool kHardware>
+template <class Wide, class Code, bool kHardware>
 void Launch(const CodecPlan& plan, const void* in, void* out, size_t count) {
   using P = Piece<Wide>;
   const size_t pieces = count / P::kCount, block = kThreads * kPieces;
   const auto blocks = static_cast<unsigned>((pieces + block - 1) / block);
   if (plan.decode) {
-    DecodeKernel<Wide, F, kHardware><<<blocks, kThreads>>>(
-        static_cast<const typename P::Codes*>(in), static_cast<typename P::Elements*>(out), pieces);
+    DecodeKernel<Wide, Code, kHardware>
+        <<<blocks, kThreads>>>(static_cast<const typename P::CodeBytes*>(in),
+                               static_cast<typename P::Elements*>(out), pieces);
   } else {
-    EncodeKernel<Wide, F, kHardware><<<blocks, kThreads>>>(
-        static_cast<const typename P::Elements*>(in), static_cast<typename P::Codes*>(out), pieces);
+    EncodeKernel<Wide, Code, kHardware>
+        <<<blocks, kThreads>>>(static_cast<const typename P::Elements*>(in),
+                               static_cast<typename P::CodeBytes*>(out), pieces);
   }
   Check(cudaGetLastError(), "codec");
 }
 
-template <class Wide, fp8::Format F>
+template <class Wide, class Code>
 void LaunchFor(const CodecPlan& plan, const void* in, void* out, size_t count) {
-  if (plan.hardware) return Launch<Wide, F, true>(plan, in, out, count);
-  Launch<Wide, F, false>(plan, in, out, count);
+  if (plan.hardware) return Launch<Wide, Code, true>(plan, in, out, count);
+  Launch<Wide, Code, false>(plan, in, out, count);
 }
 
-template <fp8::Format F>
+template <class Code>
 void LaunchCode(const CodecPlan& plan, const void* in, void* out, size_t count) {
-  if (plan.wide == fp8::kFP32) return LaunchFor<F32, F>(plan, in, out, count);
-  if (plan.wide == fp8::kFP16) return LaunchFor<F16, F>(plan, in, out, count);
-  LaunchFor<BF16, F>(plan, in, out, count);
+  if (plan.wide == fp8::kFP32) return LaunchFor<F32, Code>(plan, in, out, count);
+  if (plan.wide == fp8::kFP16) return LaunchFor<F16, Code>(plan, in, out, count);
+  LaunchFor<BF16, Code>(plan, in, out, count);
 }
 
 }  // namespace
@@ -148,8 +158,8 @@ void LaunchCode(const CodecPlan& plan, const void* in, void* out, size_t count) 
 void LaunchCodec(const CodecPlan& plan, const void* in, void* out, size_t count) {
   if (count == 0) return;
   if (count % kCodecMultiple != 0) throw std::invalid_argument("codec: expected a multiple of 8");
-  if (plan.code == fp8::kE4M3FN) return LaunchCode<fp8::kE4M3FN>(plan, in, out, count);
-  LaunchCode<fp8::kE5M2>(plan, in, out, count);
+  if (plan.code == fp8::kE4M3FN) return LaunchCode<E4M3FN>(plan, in, out, count);
+  LaunchCode<E5M2>(plan, in, out, count);
 }
 
 }  // namespace lostbits::gpu

@@ -202,9 +202,10 @@ void Launch(const GemmPlan& plan, const GemmPointers& p) {
   const auto tiles = static_cast<int>(plan.tiles_m * plan.tiles_n);
   const Arguments args{plan.shape, static_cast<int>(plan.tiles_m), static_cast<int>(plan.tiles_n),
                        plan.recipe.output == fp8::kBF16, p};
-  kernel < <<tiles<processors ? tiles : processors, kThreads, plan.shared_bytes>>>(
-               EncodeTensorMap(MatrixMap(m, k, kTileM, kTileK), p.a),
-               EncodeTensorMap(MatrixMap(n, k, kTileN, kTileK), p.b), args);
+  const int blocks = fp8::Min(tiles, processors);
+  kernel<<<blocks, kThreads, plan.shared_bytes>>>(
+      EncodeTensorMap(MatrixMap(m, k, kTileM, kTileK), p.a),
+      EncodeTensorMap(MatrixMap(n, k, kTileN, kTileK), p.b), args);
   Check(cudaGetLastError(), "gemm wgmma");
 }
 
