@@ -6,6 +6,7 @@
 #include "gpu/chosen.h"
 #include "gpu/exp2_golden.h"
 #include "gpu/golden.h"
+#include "gpu/kernel_golden.h"
 #include "gpu/probe_run.h"
 
 namespace lostbits::gpu {
@@ -86,6 +87,7 @@ Agreement ReplayFile(const fs::path& path, std::string* device) {
   }
   const Metadata metadata = SafetensorsMetadata(path.string());
   *device = Lookup(metadata, "device");
+  if (Lookup(metadata, "kind") == "kernel") return ReplayKernel(path.string(), nullptr);
   if (Lookup(metadata, "kind") == "exp2") return ReplayExp2(path.string(), /*blocks=*/16);
   return ReplayTiles(ReadTiles(path.string()));
 }

@@ -22,6 +22,7 @@ constexpr char kOverview[] =
   lostbits-gpu gemm                 a GEMM kernel against the recipe it equals
   lostbits-gpu attention            an attention kernel likewise
   lostbits-gpu bench                medians: codec, GEMM, attention
+  lostbits-gpu capture-kernels      records rows of GEMMs and of attention
   lostbits-gpu replay DIR           recorded answers against the simulator; needs no GPU
 
 All of it in one go: scripts/gpu. Without a GPU: --simulate hopper.
@@ -79,6 +80,7 @@ int Run(int argc, char** argv) {
   AddGemm(app, options);
   AddAttention(app, options);
   AddBench(app, options);
+  AddCaptureKernels(app, options);
   AddReplay(app, options);
   app.require_subcommand(0, 1);
   try {

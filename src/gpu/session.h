@@ -31,6 +31,7 @@ void AddDevice(CLI::App& app, Options& options);
 void AddProbe(CLI::App& app, Options& options);
 void AddVerify(CLI::App& app, Options& options);
 void AddCapture(CLI::App& app, Options& options);
+void AddCaptureKernels(CLI::App& app, Options& options);
 void AddReplay(CLI::App& app, Options& options);
 void AddExp2(CLI::App& app, Options& options);
 void AddEncode(CLI::App& app, Options& options);
