@@ -87,6 +87,7 @@ std::vector<KernelCase> KernelCases(const std::string& arch) {
     c.heads.causal = true;
     c.heads.splits = l.splits;
     c.pattern = OperandPattern::kNormal;
+    c.rows = 4;
     cases.push_back(c);
   }
   return cases;

@@ -12,7 +12,7 @@ import tempfile
 import unittest
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
-ASKING = ["device", "probe", "verify", "ex2", "cvt"]
+ASKING = ["device", "probe", "verify", "ex2", "cvt", "codec", "gemm", "attention", "bench"]
 
 
 def content(path):
@@ -56,11 +56,12 @@ class GpuCli(unittest.TestCase):
             run = self.bad(command, code=3, says=["CUDA"])
             self.assertEqual(run.stdout, "")
         self.bad("capture", "--to", "golden", code=3)
+        self.bad("capture-kernels", "--to", "golden", code=3)
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_overview_names_every_command(self):
         text = self.good()
-        for command in ASKING + ["capture", "replay"]:
+        for command in ASKING + ["capture", "capture-kernels", "replay"]:
             self.assertIn(f"lostbits-gpu {command}", text)
             self.good(command, "--help")
 
@@ -72,6 +73,23 @@ class GpuCli(unittest.TestCase):
         self.bad("ex2", "--simulate", "hopper", "--blocks", "513")
         self.bad("replay", "nowhere", says=["nowhere"])
         self.bad("no_such_command")
+        self.bad("bench", "--simulate", "hopper", "--small", says=["simulated hopper"])
+        # Shapes are refused before a device is looked for.
+        for shape, kernel, says in [("64x64", "wgmma", "64x64"), ("64x64x-1", "wgmma", "64x64x-1"),
+                                    ("64x64x40", "wgmma", "16"), ("64x4x64", "wgmma", "64x4x64"),
+                                    ("0x8x32", "twin", "0x8x32"), ("16x8x24", "mma", "16"),
+                                    ("8x8x2000000", "twin", "2^20")]:
+            self.bad("gemm", "--shape", shape, "--kernel", kernel, says=[says])
+        self.bad("gemm", "--shape", "64x64x64", "--at", "64,0", says=["64 x 64"])
+        self.bad("gemm", "--kernel", "mma", "-m", "hopper:mma.sync:f16:f32", says=["m16n8k32"])
+        self.bad("gemm", "--kernel", "wgmma", "--simulate", "ampere", says=["ampere"])
+        self.bad("attention", "--head-dim", "96", says=["96", "64, 128 or 256"])
+        self.bad("attention", "--heads", "3,2", says=["multiple"])
+        self.bad("attention", "--heads", "3", says=["--heads"])
+        self.bad("attention", "--kernel", "twin", "--exp2", "approx", says=["twin"])
+        self.bad("attention", "--splits", "0", says=["splits"])
+        self.bad("capture-kernels", "--simulate", "hopper", "--to", "x", "--only", "nothing",
+                 says=["nothing"])
 
     def test_probe_tells_the_sides_apart(self):
         table = self.json("probe", "--simulate", "hopper")
@@ -137,6 +155,61 @@ class GpuCli(unittest.TestCase):
     def test_replay_of_nothing_says_so(self):
         os.mkdir(os.path.join(self.folder, "empty"))
         self.assertIn("SKIPPED", self.good("replay", "empty"))
+
+    def test_gemm_counts_and_repeats(self):
+        for kernel in ("twin", "mma", "wgmma"):
+            for promote in ("none", "128", "scaled"):
+                found = self.json("gemm", "--simulate", "hopper", "--kernel", kernel, "--promote",
+                                  promote, "--shape", "24x40x336", "--rows", "3", "--twin")
+                self.assertEqual([c["mismatches"] for c in found["comparisons"]],
+                                 [0] * (1 if kernel == "twin" else 2))
+                self.assertEqual(found["comparisons"][0]["asked"], 3 * 40)
+        self.check_repeat("gemm", "--shape", "24x40x336", "--rows", "0")
+
+    def check_repeat(self, *args):
+        """Another machine answers; the command printed gives the word that was expected."""
+        found = self.json(*args, "--simulate", "hopper@F=11", code=1)
+        first = found["comparisons"][0]["first"]
+        self.assertNotEqual(first["device"], first["expected"])
+        command = first["repeat"].replace("lostbits-gpu", PROGRAM, 1)
+        shown = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+        self.assertIn("0x" + first["expected"], shown.stdout)
+
+    def test_attention_counts_and_repeats(self):
+        for args in (["--causal", "--splits", "3"], ["--head-dim", "64", "--batch", "2"],
+                     ["--kernel", "twin", "--exp2", "correct", "--output", "bf16"],
+                     ["--head-dim", "256", "--exp2", "approx"]):
+            found = self.json("attention", "--simulate", "hopper", "--queries", "70", "--keys",
+                              "260", *args)
+            self.assertEqual(found["bound"]["beyond"], 0)
+            self.assertLess(found["bound"]["worst"], 1)
+            if "approx" in args:
+                self.assertEqual(found["declared"], "bounded")
+            else:
+                self.assertEqual(found["comparisons"][0]["mismatches"], 0)
+        self.check_repeat("attention", "--queries", "20", "--keys", "300")
+
+    def test_goldens_of_kernels(self):
+        # 16k.d256 and those of K = 131072 take seconds.
+        for only in ("1k", "x4096"):
+            self.good("capture-kernels", "--simulate", "hopper", "--to", "golden", "--only", only)
+        files = sorted(glob.glob(os.path.join(self.folder, "golden/hopper/kernels/*")))
+        self.assertEqual(len(files), 7)
+        before = {f: content(f) for f in files}
+        self.assertLess(max(map(len, before.values())), 8192)
+        replayed = self.json("replay", "golden")
+        self.assertEqual(replayed["rows"], replayed["matched"])
+        self.assertGreater(replayed["rows"], 1000)
+        report = self.good("capture-kernels", "--simulate", "hopper@F=12", "--to", "golden",
+                           "--only", "x4096", code=1)
+        self.assertIn("NOT OVERWRITTEN", report)
+        self.assertEqual(before, {f: content(f) for f in files})
+
+    def test_codec(self):
+        found = self.json("codec", "--simulate", "hopper", "--blocks", "1")
+        self.assertEqual([k["differ"] for k in found["kernels"]], [0] * 24)
+        self.assertEqual(len(self.json("codec", "--simulate", "ampere", "--blocks",
+                                       "1")["kernels"]), 12)
 
     def test_conversions(self):
         found = self.json("cvt", "--simulate", "hopper", "--blocks", "3")

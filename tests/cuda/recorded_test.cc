@@ -5,6 +5,7 @@
 
 #include "gpu/exp2_golden.h"
 #include "gpu/golden.h"
+#include "gpu/kernel_golden.h"
 
 namespace lostbits::gpu {
 namespace {
@@ -27,8 +28,10 @@ TEST(RecordedGoldens, TheSimulatorSaysTheSame) {
     } else {
       const Metadata metadata = SafetensorsMetadata(path.string());
       simulated = Lookup(metadata, "device").starts_with("simulated");
-      found = Lookup(metadata, "kind") == "exp2" ? ReplayExp2(path.string(), 16)
-                                                 : ReplayTiles(ReadTiles(path.string()));
+      const std::string kind = Lookup(metadata, "kind");
+      found = kind == "exp2"     ? ReplayExp2(path.string(), 16)
+              : kind == "kernel" ? ReplayKernel(path.string(), nullptr)
+                                 : ReplayTiles(ReadTiles(path.string()));
     }
     EXPECT_FALSE(simulated) << "recorded from no GPU";
     EXPECT_EQ(found.matched, found.rows) << found.first;
