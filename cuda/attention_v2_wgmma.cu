@@ -119,19 +119,23 @@ __device__ void Softmax(float* s, int64_t first_key, const int64_t* key_end, flo
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     float max = rows[h].started ? rows[h].max : sim::NegativeInfinity();
-    const bool masked = first_key + kKeyTile > key_end[h];
+    const int64_t seen = key_end[h] - first_key;  // keys of this tile that the row sees
+    if (seen < kKeyTile) {
+      const int limit = static_cast<int>(seen > 0 ? seen : 0);
+#pragma unroll
+      for (int j = 0; j < kKeyTile / 8; ++j)
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const int i = 4 * j + 2 * h + e;
+          s[i] = WgmmaD(t, i).col < limit ? s[i] : sim::NegativeInfinity();
+        }
+    }
 #pragma unroll
     for (int j = 0; j < kKeyTile / 8; ++j)
 #pragma unroll
-      for (int e = 0; e < 2; ++e) {
-        const int i = 4 * j + 2 * h + e;
-        if (masked && first_key + WgmmaD(t, i).col >= key_end[h]) s[i] = sim::NegativeInfinity();
-        max = s[i] > max ? s[i] : max;
-      }
-    for (int away = 2; away > 0; away /= 2) {
-      const float other = __shfl_xor_sync(0xffff'ffff, max, away);
-      max = other > max ? other : max;
-    }
+      for (int e = 0; e < 2; ++e) max = fmaxf(max, s[4 * j + 2 * h + e]);
+    for (int away = 2; away > 0; away /= 2)
+      max = fmaxf(max, __shfl_xor_sync(0xffff'ffff, max, away));
     const RowScales scales = MoveRowMaximum(max, scale_log2, exp2, &rows[h]);
     scale[h] = scales.scale;
 #pragma unroll

@@ -32,7 +32,7 @@ KERNELS = [
     ("attention_v2_wgmma.cu", "sm_90a",
      PIPELINE + [wgmma(128), wgmma(64), "cp.async.bulk.tensor.4d", "ex2.approx.ftz.f32",
                  "cvt.rn.satfinite.e4m3x2.f32", "shfl.sync.bfly"],
-     ["QGMMA.64x128x32", "QGMMA.64x64x32", "UTMALDG", "MUFU.EX2"], 256),
+     ["QGMMA.64x128x32", "QGMMA.64x64x32", "UTMALDG", "MUFU.EX2"], 64),
     ("codec.cu", "sm_90a", ["cvt.rn.satfinite.e4m3x2.f32", "cvt.rn.f16x2.e5m2x2", "ld.global.v4",
                             "st.global.v4"], ["LDG.E.128", "STG.E.128"], 0),
 ]

@@ -249,8 +249,8 @@ std::vector<AttentionShape> Shapes() {
       {.seqlen_q = 4, .seqlen_k = 700, .heads_q = 3, .heads_kv = 1, .causal = true, .splits = 3},
       {.seqlen_q = 2, .seqlen_k = 400, .heads_q = 1, .heads_kv = 1, .head_dim = 256, .splits = 5},
       // More splits than threads that sum them.
-      {.seqlen_q = 1, .seqlen_k = 41 * 128, .head_dim = 64, .splits = 41},
-      {.seqlen_q = 1, .seqlen_k = 41 * 128, .head_dim = 128, .splits = 41},
+      {.seqlen_q = 6, .seqlen_k = 41 * 128, .head_dim = 64, .splits = 41},
+      {.seqlen_q = 3, .seqlen_k = 41 * 128, .head_dim = 128, .splits = 41},
       // More queries than keys: the first rows see nothing.
       {.seqlen_q = 140, .seqlen_k = 9, .causal = true},
   };
