@@ -28,9 +28,10 @@ template <class T>
 class DeviceArray {
  public:
   explicit DeviceArray(size_t size) : size_(size) {
-    Check(cudaMalloc(&data_, size * sizeof(T)), "cudaMalloc");
+    if (size > 0) Check(cudaMalloc(&data_, size * sizeof(T)), "cudaMalloc");
   }
   explicit DeviceArray(std::span<const T> from) : DeviceArray(from.size()) {
+    if (from.empty()) return;
     Check(cudaMemcpy(data_, from.data(), from.size_bytes(), cudaMemcpyHostToDevice), "copy in");
   }
   ~DeviceArray() { cudaFree(data_); }
