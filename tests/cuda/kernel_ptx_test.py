@@ -64,12 +64,14 @@ def main():
             report = compile_to(name, arch, object_file, "-cubin", "-Xptxas", "-v")
             if "Performance Loss" in report:
                 wrong.append(f"{name}: ptxas serialises wgmma: {report}")
-            entries = re.findall(r"Compiling entry function '(\S+)'|(\d+) bytes spill stores", report)
+            entries = re.findall(r"Compiling entry function '(\S+)'|(\d+) bytes spill stores",
+                                 report)
             kernel, worst = "", 0
             for entry, stores in entries:
                 kernel = entry or kernel
                 if stores and int(stores) > spill:
-                    wrong.append(f"{name}: {kernel} spills {stores} bytes, at most {spill} expected")
+                    wrong.append(f"{name}: {kernel} spills {stores} bytes, expected at most "
+                                 f"{spill}")
                 worst = max(worst, int(stores or 0))
             print(f"{name} for {arch}: at most {worst} bytes spilled")
             if cuobjdump:
