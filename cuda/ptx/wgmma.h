@@ -17,9 +17,13 @@ namespace lostbits::gpu::ptx {
 __device__ inline void FenceProxyAsync() {
   if constexpr (kDeviceArch >= 900) asm volatile("fence.proxy.async;" ::: "memory");
 }
-/// Before the first wgmma, and whenever registers that it reads have been written.
+/// Before the first wgmma, and whenever registers that it reads have been written. Threads of a
+/// warp that a wait or a mask has parted come together.
 __device__ inline void WgmmaFence() {
-  if constexpr (kSm90a) asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+  if constexpr (kSm90a) {
+    __syncwarp();
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+  }
 }
 __device__ inline void WgmmaCommit() {
   if constexpr (kSm90a) asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");

@@ -10,6 +10,7 @@
 #include "cuda/generator.h"
 #include "gpu/chosen.h"
 #include "gpu/exp2_golden.h"
+#include "gpu/kernel_golden.h"
 #include "sha256.h"
 #include "sim/exp2.h"
 
@@ -218,6 +219,37 @@ TEST_F(GoldenTest, Exp2IsRebuiltFromTheFile) {
   EXPECT_EQ(found.rows, 2 * int64_t{kExp2BlockSize});
   Damage(path);
   EXPECT_THROW(ReplayExp2(path, 1), std::invalid_argument);
+}
+
+TEST_F(GoldenTest, KernelsAreReplayedFromTheirSeed) {
+  const std::vector<KernelCase> cases = KernelCases("hopper");
+  EXPECT_TRUE(KernelCases("ampere").empty());
+  EXPECT_LT(KernelCases("ada").size(), cases.size());
+  for (const KernelCase& c : cases) {
+    if (c.name != "gemm.wgmma.scaled.64x128x4096" && c.name != "attention.wgmma.polynomial.1k")
+      continue;
+    const std::string path = Path((c.name + ".safetensors").c_str());
+    Metadata origin = OriginOf(Device()->info(), {});
+    WriteKernel(path, c, *Device(), 6, origin);
+    const Agreement same = ReplayKernel(path, nullptr), again = ReplayKernel(path, Device().get());
+    EXPECT_GT(same.rows, 200);
+    EXPECT_EQ(same.matched, same.rows) << same.first;
+    EXPECT_EQ(again.matched, again.rows);
+    // Another machine, and a draw that has changed.
+    EXPECT_LT(ReplayKernel(path, Device("F=12").get()).matched, same.rows);
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    std::string text(4096, ' ');
+    file.read(text.data(), 4096);
+    file.clear();
+    const std::string key = "\"operands_sha256\":\"";
+    const size_t at = text.find(key);
+    ASSERT_NE(at, std::string::npos);
+    const char digit = text[at + key.size()];
+    file.seekp(static_cast<std::streamoff>(at + key.size()));
+    file.put(digit == '0' ? '1' : '0');
+    file.close();
+    EXPECT_THROW(ReplayKernel(path, nullptr), std::invalid_argument);
+  }
 }
 
 }  // namespace
