@@ -11,7 +11,7 @@ endforeach()
 install(TARGETS lostbits_fp8 lostbits_sim EXPORT lostbits
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 if(TARGET lostbits_cli)
-  install(TARGETS lostbits_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  install(TARGETS lostbits_cli lostbits_gpu_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()
 install(EXPORT lostbits NAMESPACE lostbits:: DESTINATION "${package_dir}"
         FILE lostbitsTargets.cmake)

@@ -32,6 +32,15 @@ FP8_HD constexpr int BitWidth(uint64_t x) {
 #endif
 }
 
+/// Number of ones in x.
+FP8_HD constexpr int PopCount(uint64_t x) {
+#if defined(__CUDA_ARCH__)
+  return __popcll(x);
+#else
+  return __builtin_popcountll(x);
+#endif
+}
+
 FP8_HD constexpr int Max(int a, int b) { return a > b ? a : b; }
 FP8_HD constexpr int Min(int a, int b) { return a < b ? a : b; }
 

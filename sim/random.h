@@ -1,10 +1,11 @@
-// Deterministic random numbers: the same seed gives the same numbers on every compiler and machine;
-// no std:: distribution and no libm decides a bit.
+// Deterministic random numbers: the same seed gives the same numbers on every compiler and machine,
+// host and device; no std:: distribution and no libm decides a bit.
 #ifndef LOSTBITS_SIM_RANDOM_H_
 #define LOSTBITS_SIM_RANDOM_H_
 
-#include <bit>
 #include <cstdint>
+
+#include "fp8/hd.h"
 
 namespace lostbits::sim {
 
@@ -12,11 +13,12 @@ namespace lostbits::sim {
 /// 2014, figure 17 (constants of the mix named there mix64variant13). Any seed is a good seed.
 class Random {
  public:
-  explicit Random(uint64_t seed) : state_(seed) {}
+  FP8_HD constexpr explicit Random(uint64_t seed) : state_(seed) {}
   /// A stream of its own for every (seed, index): cases can be repeated one by one.
-  Random(uint64_t seed, uint64_t index) : state_(Random(seed + index * kGamma).Next()) {}
+  FP8_HD constexpr Random(uint64_t seed, uint64_t index)
+      : state_(Random(seed + index * kGamma).Next()) {}
 
-  uint64_t Next() {
+  FP8_HD constexpr uint64_t Next() {
     state_ += kGamma;
     uint64_t z = state_;
     z = (z ^ (z >> 30)) * kMix1;
@@ -25,25 +27,27 @@ class Random {
   }
   /// Passes over n numbers and returns the state before them: number i, counted from 1, is the mix
   /// of that state + i * kGamma.
-  uint64_t Skip(uint64_t n) {
+  FP8_HD constexpr uint64_t Skip(uint64_t n) {
     const uint64_t before = state_;
     state_ += n * kGamma;
     return before;
   }
   /// Uniform in [0, n), n > 0. Biased by less than n / 2^32.
-  uint32_t Below(uint32_t n) { return static_cast<uint32_t>((Next() >> 32) * n >> 32); }
+  FP8_HD constexpr uint32_t Below(uint32_t n) {
+    return static_cast<uint32_t>((Next() >> 32) * n >> 32);
+  }
   /// Uniform in [low, high].
-  int Between(int low, int high) {
+  FP8_HD constexpr int Between(int low, int high) {
     return low + static_cast<int>(Below(static_cast<uint32_t>(high - low) + 1));
   }
-  bool OneIn(uint32_t n) { return Below(n) == 0; }
+  FP8_HD constexpr bool OneIn(uint32_t n) { return Below(n) == 0; }
   /// Uniform in [0, 1), a multiple of 2^-53.
-  double Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
+  FP8_HD constexpr double Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
   /// Close to N(0, 1): a centred Binomial(128, 1/2) made continuous by a uniform, divided by its
   /// standard deviation. Same mean and variance; excess kurtosis -1/64; no value beyond 11.4.
-  double Normal() {
-    int ones = std::popcount(Next());
-    ones += std::popcount(Next());
+  FP8_HD constexpr double Normal() {
+    int ones = fp8::PopCount(Next());
+    ones += fp8::PopCount(Next());
     return (ones - 64 + Uniform() - 0.5) * kInverseDeviation;
   }
 

@@ -157,8 +157,8 @@ void WriteWhole(const std::string& path, const std::vector<std::byte>& bytes) {
 
 void WriteTensor(const std::string& path, const Tensor& tensor, const std::string& name) {
   if (path.ends_with(".npy")) return WriteWhole(path, detail::NpyBytes(tensor));
-  if (path.ends_with(".safetensors"))
-    return WriteWhole(path, detail::SafetensorsBytes(path, tensor, name));
+  const NamedTensor named{name, &tensor};
+  if (path.ends_with(".safetensors")) return WriteSafetensors(path, {&named, 1}, {});
   detail::FileError(path, "expected a name that ends in .npy or .safetensors");
 }
 

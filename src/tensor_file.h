@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,15 @@ Tensor ReadTensor(const std::string& path, std::optional<fp8::Format> as = std::
 
 /// Names and tensors of a .safetensors file, in the order of their data.
 std::vector<std::string> SafetensorsNames(const std::string& path);
+
+/// The file's __metadata__, in its order; values that are no strings as JSON.
+using Metadata = std::vector<std::pair<std::string, std::string>>;
+Metadata SafetensorsMetadata(const std::string& path);
+
+using NamedTensor = std::pair<std::string, const Tensor*>;
+/// Writes a .safetensors file of several tensors, in this order, whole or not at all.
+void WriteSafetensors(const std::string& path, std::span<const NamedTensor> tensors,
+                      const Metadata& metadata);
 
 /// Writes `tensor`; the extension says how (.npy or .safetensors). In .npy a format that numpy does
 /// not know is written as unsigned codes. `name` is the tensor's name in a .safetensors file. The

@@ -58,8 +58,9 @@ std::vector<std::byte> NpyBytes(const Tensor& tensor);
 
 Tensor ReadSafetensors(const std::string& path, const std::string& name,
                        std::optional<fp8::Format> as);
-std::vector<std::byte> SafetensorsBytes(const std::string& path, const Tensor& tensor,
-                                        const std::string& name);
+std::vector<std::byte> SafetensorsBytes(const std::string& path,
+                                        std::span<const NamedTensor> tensors,
+                                        const Metadata& metadata);
 
 }  // namespace lostbits::detail
 

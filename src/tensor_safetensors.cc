@@ -25,6 +25,7 @@ struct Entry {
 struct Listing {
   std::vector<Entry> entries;  ///< in the order of their data
   uint64_t data_bytes = 0;
+  Metadata metadata;
 };
 
 bool IsCount(const Json& j) {
@@ -78,8 +79,13 @@ Listing List(InputFile& file) {
   Listing listing;
   listing.data_bytes = file.left();
   for (const auto& [name, value] : header.items()) {
-    if (name != "__metadata__")
+    if (name != "__metadata__") {
       listing.entries.push_back(ParseEntry(path, name, value, listing.data_bytes));
+      continue;
+    }
+    for (const auto& [key, text_value] : value.items())
+      listing.metadata.emplace_back(
+          key, text_value.is_string() ? text_value.get<std::string>() : text_value.dump());
   }
   std::stable_sort(listing.entries.begin(), listing.entries.end(),
                    [](const Entry& a, const Entry& b) { return a.begin < b.begin; });
@@ -149,27 +155,34 @@ Tensor ReadSafetensors(const std::string& path, const std::string& name,
   return tensor;
 }
 
-std::vector<std::byte> SafetensorsBytes(const std::string& path, const Tensor& tensor,
-                                        const std::string& name) {
-  std::string dtype = fmt::format("U{}", 8 * tensor.element_size);
-  if (tensor.format) {
-    const std::string known = NamesOf(*tensor.format).safetensors;
-    if (tensor.format == fp8::kTF32) dtype = "F32";
-    if (!known.empty() && StorageBits(*tensor.format) % 8 == 0) dtype = known;
+std::vector<std::byte> SafetensorsBytes(const std::string& path,
+                                        std::span<const NamedTensor> tensors,
+                                        const Metadata& metadata) {
+  Json header = Json::object();
+  if (!metadata.empty()) header["__metadata__"] = Json::object();
+  for (const auto& [key, value] : metadata) header["__metadata__"][key] = value;
+  uint64_t data = 0;
+  for (const auto& [name, tensor] : tensors) {
+    std::string dtype = fmt::format("U{}", 8 * tensor->element_size);
+    if (tensor->format) {
+      const std::string known = NamesOf(*tensor->format).safetensors;
+      if (tensor->format == fp8::kTF32) dtype = "F32";
+      if (!known.empty() && StorageBits(*tensor->format) % 8 == 0) dtype = known;
+    }
+    const uint64_t end = data + tensor->data.size();
+    header[name] = {{"dtype", dtype}, {"shape", tensor->shape}, {"data_offsets", {data, end}}};
+    data = end;
   }
-  const Json header = {{name,
-                        {{"dtype", dtype},
-                         {"shape", tensor.shape},
-                         {"data_offsets", {uint64_t{0}, uint64_t{tensor.data.size()}}}}}};
   std::string text = header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');  // the elements start at a multiple of 8
   if (text.size() > kMaxHeader) FileError(path, "expected a shorter tensor name");
-  std::vector<std::byte> bytes(8 + text.size() + tensor.data.size());
+  std::vector<std::byte> bytes(8 + text.size());
+  bytes.reserve(bytes.size() + data);
   const uint64_t length = text.size();
   for (size_t i = 0; i < 8; ++i) bytes[i] = static_cast<std::byte>(length >> (8 * i) & 0xFF);
   std::memcpy(bytes.data() + 8, text.data(), text.size());
-  if (!tensor.data.empty())
-    std::memcpy(bytes.data() + 8 + text.size(), tensor.data.data(), tensor.data.size());
+  for (const auto& [name, tensor] : tensors)
+    bytes.insert(bytes.end(), tensor->data.begin(), tensor->data.end());
   return bytes;
 }
 
@@ -182,6 +195,16 @@ std::vector<std::string> SafetensorsNames(const std::string& path) {
   std::vector<std::string> names;
   for (const auto& entry : detail::List(file).entries) names.push_back(entry.name);
   return names;
+}
+
+Metadata SafetensorsMetadata(const std::string& path) {
+  detail::InputFile file(path);
+  return detail::List(file).metadata;
+}
+
+void WriteSafetensors(const std::string& path, std::span<const NamedTensor> tensors,
+                      const Metadata& metadata) {
+  WriteWhole(path, detail::SafetensorsBytes(path, tensors, metadata));
 }
 
 }  // namespace lostbits

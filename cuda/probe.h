@@ -1,0 +1,43 @@
+// Questions that published sources leave open, with inputs whose answer settles them. Data: nothing
+// here computes.
+//
+// An answer's word is what the simulator says: of the unit's machine (its row of the table), or of
+// that machine with a setting ("e_zero=-126"), or on other inputs. Only where no machine can be set
+// to what somebody expects, the word stands here, worked out by hand. Inputs of S1 to S10, D1 to
+// D7: tests/sim/accum_questions_test.cc asks the simulator the same.
+#ifndef LOSTBITS_CUDA_PROBE_H_
+#define LOSTBITS_CUDA_PROBE_H_
+
+#include <span>
+
+#include "cuda/unit.h"
+
+namespace lostbits::gpu {
+
+/// What one side expects.
+struct Answer {
+  const char* who = "";      ///< the claim, and who makes it
+  const char* setting = "";  ///< behind "@"; "" for the row as it stands
+  const char* line = "";     ///< "": the probe's own
+  const char* word = "";     ///< hex; "": computed
+};
+inline constexpr int kMostAnswers = 4;
+
+struct Probe {
+  const char* id;
+  const char* question;
+  const char* archs;             ///< that it concerns, separated by spaces
+  const char* units;             ///< UnitName of each, separated by spaces
+  const char* line;              ///< "a codes ; b codes ; c word", at most k of each
+  Answer answers[kMostAnswers];  ///< the first is the table's; those with an empty `who` are none
+  Flags flags = {};
+};
+
+/// How sums are aligned, grouped, cut and rounded.
+std::span<const Probe> SumProbes();
+/// Inf, NaN, zeros, subnormals, overflow, and the flags of wgmma.
+std::span<const Probe> SpecialProbes();
+
+}  // namespace lostbits::gpu
+
+#endif  // LOSTBITS_CUDA_PROBE_H_

@@ -1,0 +1,220 @@
+"""lostbits-gpu from outside: without a device, with the simulator in its place, and in error.
+
+usage: python3 gpu_cli_test.py LOSTBITS_GPU [unittest arguments]
+"""
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+ASKING = ["device", "probe", "verify", "ex2", "cvt", "codec", "gemm", "attention", "bench"]
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class GpuCli(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="lostbits_gpu_cli_")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def run_program(self, *args):
+        # No device, even where there is one.
+        environment = dict(os.environ, CUDA_VISIBLE_DEVICES="")
+        return subprocess.run([PROGRAM, *map(str, args)], capture_output=True, text=True,
+                              cwd=self.folder, env=environment, timeout=300)
+
+    def good(self, *args, code=0):
+        run = self.run_program(*args)
+        self.assertEqual(run.returncode, code, f"{args}: {run.stderr}{run.stdout}")
+        return run.stdout
+
+    def json(self, *args, code=0):
+        result = json.loads(self.good(*args, "--json", code=code))
+        self.assertEqual((result["schema_version"], result["command"]), (1, args[0]))
+        return result
+
+    def bad(self, *args, code=2, says=()):
+        run = self.run_program(*args)
+        what = f"{args}: {run.stderr!r}"
+        self.assertEqual(run.returncode, code, what)
+        self.assertTrue(run.stderr.startswith("lostbits-gpu: error: "), what)
+        self.assertEqual(run.stderr.count("\n"), 1, what)
+        for part in says:
+            self.assertIn(part, run.stderr, what)
+        return run
+
+    def test_without_a_device(self):
+        for command in ASKING:
+            run = self.bad(command, code=3, says=["CUDA"])
+            self.assertEqual(run.stdout, "")
+        self.bad("capture", "--to", "golden", code=3)
+        self.bad("capture-kernels", "--to", "golden", code=3)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_overview_names_every_command(self):
+        text = self.good()
+        for command in ASKING + ["capture", "capture-kernels", "replay"]:
+            self.assertIn(f"lostbits-gpu {command}", text)
+            self.good(command, "--help")
+
+    def test_bad_input(self):
+        self.bad("probe", "--simulate", "pascal", says=["pascal", "hopper"])
+        self.bad("probe", "--simulate", "hopper@no_such=1", says=["no_such"])
+        self.bad("verify", "--simulate", "hopper", "-m", "cdna3:mfma:f16:f32", says=["cdna3"])
+        self.bad("verify", "--simulate", "hopper", "--cases", "0", says=["--cases"])
+        self.bad("ex2", "--simulate", "hopper", "--blocks", "513")
+        self.bad("replay", "nowhere", says=["nowhere"])
+        self.bad("no_such_command")
+        self.bad("bench", "--simulate", "hopper", "--small", says=["simulated hopper"])
+        # Shapes are refused before a device is looked for.
+        for shape, kernel, says in [("64x64", "wgmma", "64x64"), ("64x64x-1", "wgmma", "64x64x-1"),
+                                    ("64x64x40", "wgmma", "16"), ("64x4x64", "wgmma", "64x4x64"),
+                                    ("0x8x32", "twin", "0x8x32"), ("16x8x24", "mma", "16"),
+                                    ("8x8x2000000", "twin", "2^20")]:
+            self.bad("gemm", "--shape", shape, "--kernel", kernel, says=[says])
+        self.bad("gemm", "--shape", "64x64x64", "--at", "64,0", says=["64 x 64"])
+        self.bad("gemm", "--kernel", "mma", "-m", "hopper:mma.sync:f16:f32", says=["m16n8k32"])
+        self.bad("gemm", "--kernel", "wgmma", "--simulate", "ampere", says=["ampere"])
+        self.bad("attention", "--head-dim", "96", says=["96", "64, 128 or 256"])
+        self.bad("attention", "--heads", "3,2", says=["multiple"])
+        self.bad("attention", "--heads", "3", says=["--heads"])
+        self.bad("attention", "--kernel", "twin", "--exp2", "approx", says=["twin"])
+        self.bad("attention", "--splits", "0", says=["splits"])
+        self.bad("capture-kernels", "--simulate", "hopper", "--to", "x", "--only", "nothing",
+                 says=["nothing"])
+
+    def test_probe_tells_the_sides_apart(self):
+        table = self.json("probe", "--simulate", "hopper")
+        self.assertTrue(table["simulated"])
+        self.assertGreater(table["as_the_table"], 100)
+        self.assertEqual((table["otherwise"], table["none_of_these"]), (0, 0))
+        for probe in table["probes"]:
+            words = [a["word"] for a in probe["answers"]]
+            self.assertEqual(len(set(words)), len(words), probe)
+            self.assertEqual(probe["observed"], words[0])
+        other = self.json("probe", "--simulate", "hopper@underflow=signed", code=1)
+        verdicts = {p["id"]: p["verdict"] for p in other["probes"]}
+        self.assertEqual(verdicts["S8"], "-0 (MM1)")
+        self.assertGreater(other["otherwise"], 0)
+
+    def test_verify_finds_and_repeats(self):
+        found = self.json("verify", "--simulate", "hopper", "--cases", "3000")
+        self.assertGreater(len(found["units"]), 30)
+        for unit in found["units"]:
+            self.assertEqual(unit["mismatches"], 0, unit)
+            self.assertGreaterEqual(unit["cases"], 3000)
+        other = self.json("verify", "--simulate", "hopper@F=12", "-m", "hopper:wgmma:e4m3:f32",
+                          "--cases", "3000", code=1)
+        self.assertEqual(len(other["units"]), 1)
+        first = other["units"][0]["first"][0]
+        self.assertIn("lostbits explain -m hopper:wgmma:e4m3:f32 '", first["repeat"])
+        # The command shows the twin's word.
+        lostbits = os.path.join(os.path.dirname(PROGRAM), "lostbits")
+        command = first["repeat"].replace("lostbits", lostbits, 1)
+        shown = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+        self.assertIn("0x" + first["twin"], shown.stdout)
+
+    def test_goldens_are_written_once(self):
+        self.good("capture", "--simulate", "hopper", "--to", "golden")
+        self.good("probe", "--simulate", "hopper", "--to", "golden")
+        self.good("ex2", "--simulate", "hopper", "--blocks", "2", "--to", "golden")
+        files = sorted(glob.glob(os.path.join(self.folder, "golden/hopper/*")))
+        self.assertGreater(len(files), 30)
+        before = {f: content(f) for f in files}
+        self.assertLess(sum(map(len, before.values())), 12 << 20)
+        replayed = self.json("replay", "golden")
+        self.assertEqual(replayed["rows"], replayed["matched"])
+        self.assertEqual(len(replayed["goldens"]), len(files))
+        # The same device agrees; another one is reported; neither changes a byte.
+        self.good("capture", "--simulate", "hopper", "--to", "golden")
+        self.good("probe", "--simulate", "hopper", "--to", "golden")
+        report = self.good("capture", "--simulate", "hopper@underflow=signed", "--to", "golden",
+                           code=1)
+        self.assertIn("NOT OVERWRITTEN", report)
+        run = self.run_program("probe", "--simulate", "hopper@underflow=signed", "--to", "golden")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("not overwritten", run.stderr)
+        self.assertEqual(before, {f: content(f) for f in files})
+
+    def test_replay_finds_what_the_simulator_does_not_say(self):
+        self.good("capture", "--simulate", "hopper@underflow=signed", "--to", "golden")
+        replayed = self.json("replay", "golden", code=1)
+        wrong = [g for g in replayed["goldens"] if g["matched"] < g["rows"]]
+        self.assertTrue(wrong)
+        for golden in wrong:
+            self.assertIn("lostbits explain", golden["first"])
+
+    def test_replay_of_nothing_says_so(self):
+        os.mkdir(os.path.join(self.folder, "empty"))
+        self.assertIn("SKIPPED", self.good("replay", "empty"))
+
+    def test_gemm_counts_and_repeats(self):
+        for kernel in ("twin", "mma", "wgmma"):
+            for promote in ("none", "128", "scaled"):
+                found = self.json("gemm", "--simulate", "hopper", "--kernel", kernel, "--promote",
+                                  promote, "--shape", "24x40x336", "--rows", "3", "--twin")
+                self.assertEqual([c["mismatches"] for c in found["comparisons"]],
+                                 [0] * (1 if kernel == "twin" else 2))
+                self.assertEqual(found["comparisons"][0]["asked"], 3 * 40)
+        self.check_repeat("gemm", "--shape", "24x40x336", "--rows", "0")
+
+    def check_repeat(self, *args):
+        """Another machine answers; the command printed gives the word that was expected."""
+        found = self.json(*args, "--simulate", "hopper@F=11", code=1)
+        first = found["comparisons"][0]["first"]
+        self.assertNotEqual(first["device"], first["expected"])
+        command = first["repeat"].replace("lostbits-gpu", PROGRAM, 1)
+        shown = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+        self.assertIn("0x" + first["expected"], shown.stdout)
+
+    def test_attention_counts_and_repeats(self):
+        for args in (["--causal", "--splits", "3"], ["--head-dim", "64", "--batch", "2"],
+                     ["--kernel", "twin", "--exp2", "correct", "--output", "bf16"],
+                     ["--head-dim", "256", "--exp2", "approx"]):
+            found = self.json("attention", "--simulate", "hopper", "--queries", "70", "--keys",
+                              "260", *args)
+            self.assertEqual(found["bound"]["beyond"], 0)
+            self.assertLess(found["bound"]["worst"], 1)
+            if "approx" in args:
+                self.assertEqual(found["declared"], "bounded")
+            else:
+                self.assertEqual(found["comparisons"][0]["mismatches"], 0)
+        self.check_repeat("attention", "--queries", "20", "--keys", "300")
+
+    def test_goldens_of_kernels(self):
+        # 16k.d256 and those of K = 131072 take seconds.
+        for only in ("1k", "x4096"):
+            self.good("capture-kernels", "--simulate", "hopper", "--to", "golden", "--only", only)
+        files = sorted(glob.glob(os.path.join(self.folder, "golden/hopper/kernels/*")))
+        self.assertEqual(len(files), 7)
+        before = {f: content(f) for f in files}
+        self.assertLess(max(map(len, before.values())), 8192)
+        replayed = self.json("replay", "golden")
+        self.assertEqual(replayed["rows"], replayed["matched"])
+        self.assertGreater(replayed["rows"], 1000)
+        report = self.good("capture-kernels", "--simulate", "hopper@F=12", "--to", "golden",
+                           "--only", "x4096", code=1)
+        self.assertIn("NOT OVERWRITTEN", report)
+        self.assertEqual(before, {f: content(f) for f in files})
+
+    def test_codec(self):
+        found = self.json("codec", "--simulate", "hopper", "--blocks", "1")
+        self.assertEqual([k["differ"] for k in found["kernels"]], [0] * 24)
+        self.assertEqual(len(self.json("codec", "--simulate", "ampere", "--blocks",
+                                       "1")["kernels"]), 12)
+
+    def test_conversions(self):
+        found = self.json("cvt", "--simulate", "hopper", "--blocks", "3")
+        self.assertEqual([c["differ"] for c in found["conversions"]], [0, 0])
+
+
+if __name__ == "__main__":
+    unittest.main()
