@@ -22,7 +22,7 @@ if(NOT Boost_FOUND)
   add_library(Boost::headers ALIAS boost_multiprecision)
 endif()
 
-if(LOSTBITS_BUILD_CLI OR LOSTBITS_BUILD_TESTS)
+if(LOSTBITS_BUILD_CLI OR LOSTBITS_BUILD_TESTS OR LOSTBITS_BUILD_PYTHON)
   FetchContent_Declare(fmt URL https://github.com/fmtlib/fmt/archive/refs/tags/9.1.0.tar.gz
     FIND_PACKAGE_ARGS 9)
   FetchContent_Declare(nlohmann_json URL https://github.com/nlohmann/json/releases/download/v3.11.2/json.tar.xz

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <memory>
 
+#include "cli/attention_choices.h"
 #include "cli/attention_preset.h"
 #include "cli/command.h"
 #include "cli/operand.h"
@@ -17,58 +18,11 @@
 namespace lostbits::cli {
 namespace {
 
-struct Options {
-  std::string q, k, v, preset = "fa3.sm90.e4m3", accumulation, exp2, decode = "auto";
-  std::string q_descale, k_descale, v_descale, sinks, output, lse, out_format;
-  std::vector<int> window;
-  int interval = 0, block_m = 0, block_n = 0, splits = 1;
+struct Options : AttentionChoices {
+  std::string q, k, v, q_descale, k_descale, v_descale, sinks, output_file, lse;
   int64_t rows = 0;
-  float softmax_scale = 0, softcap = 0;
-  bool causal = false, no_error = false;
+  bool no_error = false;
 };
-
-/// [batch, seqlen, heads, dim] of a tensor with two to four axes: leading ones are added, and a
-/// single head where there are two axes.
-std::vector<int64_t> FourAxes(const Tensor& t, const char* what) {
-  const std::vector<int64_t>& s = t.shape;
-  if (s.size() == 4) return s;
-  if (s.size() == 3) return {1, s[0], s[1], s[2]};
-  if (s.size() == 2) return {1, s[0], 1, s[1]};
-  throw std::invalid_argument(fmt::format(
-      "{}: expected {} as [batch, seqlen, heads, dim], [seqlen, heads, dim] or [seqlen, dim], "
-      "found shape {}",
-      t.source, what, ShapeText(s)));
-}
-
-/// One scale for each (batch, KV head), from a number, [heads_kv] or [batch, heads_kv].
-std::vector<float> Descales(const std::string& text, const char* option, int64_t batch,
-                            int64_t heads) {
-  const Scales s = LoadScales(text, option);
-  std::vector<float> all(static_cast<size_t>(batch * heads), 1.0f);
-  if (!s.given) return all;
-  const bool one = s.values.size() == 1;
-  const bool per_head = s.shape == std::vector<int64_t>{heads};
-  if (!one && !per_head && s.shape != std::vector<int64_t>{batch, heads})
-    throw std::invalid_argument(
-        fmt::format("{}: expected one number, [{}] or [{}, {}] ([batch, KV heads]), found shape {}",
-                    option, heads, batch, heads, ShapeText(s.shape)));
-  for (size_t i = 0; i < all.size(); ++i)
-    all[i] = s.values[one ? 0 : per_head ? i % static_cast<size_t>(heads) : i];
-  return all;
-}
-
-/// Codes of one input; values are divided by their KV head's descale first, as vLLM's cache does
-/// (csrc/quantization/w8a8/fp8/nvidia/quant_utils.cuh: FP8 = Quantize(x / scale)).
-Operand Prepare(LoadedOperand loaded, const std::vector<int64_t>& axes, const fp8::Format& format,
-                const std::vector<float>& descales, int64_t heads_kv) {
-  const bool ones = std::all_of(descales.begin(), descales.end(), [](float x) { return x == 1; });
-  if (ones || loaded.is_codes) return EncodeOperand(std::move(loaded), format);
-  const int64_t dim = axes[3], heads = axes[2], per_batch = axes[1] * heads * dim;
-  const int64_t group = heads / heads_kv;
-  return EncodeOperand(std::move(loaded), format, descales, [=](int64_t i) {
-    return static_cast<size_t>(i / per_batch * heads_kv + i / dim % heads / group);
-  });
-}
 
 /// `count` distinct numbers below `total`, ascending.
 std::vector<int64_t> SampleRows(int64_t total, int64_t count, uint64_t seed) {
@@ -98,51 +52,6 @@ Tensor GatherRows(const Tensor& t, const std::vector<int64_t>& axes,
   return out;
 }
 
-sim::AttentionRecipe MakeRecipe(const Options& o, const AttentionPreset& preset,
-                                const std::vector<int64_t>& q, int64_t heads_kv) {
-  const int head_dim = static_cast<int>(std::min<int64_t>(q[3], 1 << 20));
-  sim::FlashAttention3Options fa;
-  fa.head_dim = head_dim;
-  fa.bf16 = preset.bf16;
-  fa.accumulation = o.accumulation.empty() ? preset.accumulation : FindAccumulation(o.accumulation);
-  fa.interval = o.interval > 0 ? o.interval : preset.interval;
-  if (fa.accumulation == sim::PvAccumulation::kEveryNTiles && fa.interval == 0) fa.interval = 4;
-  fa.causal = o.causal;
-  if (!o.window.empty()) {
-    fa.window_left = o.window[0];
-    fa.window_right = o.window[1];
-  }
-  fa.softcap = o.softcap;
-  const bool local = fa.window_left >= 0 || fa.window_right >= 0;
-  // heuristics.h:10-14 of vllm-project/flash-attention, commit 617264c1.
-  const bool few_rows = q[1] * (q[2] / heads_kv) <= 64;
-  if (o.decode == "auto") {
-    fa.decode = few_rows && !local && (head_dim == 64 || head_dim == 128);
-  } else if (o.decode == "on" || o.decode == "off") {
-    fa.decode = o.decode == "on";
-  } else {
-    throw std::invalid_argument(
-        fmt::format("--decode: expected auto, on or off, found '{}'", o.decode));
-  }
-  sim::AttentionRecipe recipe =
-      preset.blackwell ? sim::BlackwellFp8Recipe(head_dim) : sim::FlashAttention3Recipe(fa);
-  if (preset.blackwell) {
-    recipe.accumulation = fa.accumulation;
-    recipe.interval = fa.interval;
-    recipe.causal = fa.causal;
-    recipe.window_left = fa.window_left;
-    recipe.window_right = fa.window_right;
-    recipe.softcap = fa.softcap;
-  }
-  if (o.block_m > 0) recipe.block_m = o.block_m;
-  if (o.block_n > 0) recipe.block_n = o.block_n;
-  if (!o.exp2.empty()) recipe.exp2 = FindExp2(o.exp2);
-  if (!o.out_format.empty()) recipe.output = FindFormat(o.out_format).format;
-  if (o.softmax_scale != 0) recipe.softmax_scale = o.softmax_scale;
-  recipe.num_splits = o.splits;
-  return recipe;
-}
-
 double Seconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
 }
@@ -153,26 +62,22 @@ sim::HeadsView View(const Tensor& t, const std::vector<int64_t>& axes) {
 
 int Attention(const Options& o, const GlobalOptions& global) {
   const AttentionPreset& preset = FindAttentionPreset(o.preset);
-  CheckRange("--interval", o.interval, 0, 1 << 20);
-  CheckRange("--block-m", o.block_m, 0, 1 << 16);
-  CheckRange("--block-n", o.block_n, 0, 1 << 16);
   const Machine machine = FindMachine(preset.machine);
   const fp8::Format format = machine.spec.a;
   LoadedOperand q_file = LoadOperand(o.q, format), k_file = LoadOperand(o.k, format),
                 v_file = LoadOperand(o.v, format);
-  std::vector<int64_t> q_axes = FourAxes(q_file.tensor, "Q");
-  const std::vector<int64_t> k_axes = FourAxes(k_file.tensor, "K"),
-                             v_axes = FourAxes(v_file.tensor, "V");
+  std::vector<int64_t> q_axes = FourAxes(q_file.tensor.source, q_file.tensor.shape, "Q");
+  const std::vector<int64_t> k_axes = FourAxes(k_file.tensor.source, k_file.tensor.shape, "K"),
+                             v_axes = FourAxes(v_file.tensor.source, v_file.tensor.shape, "V");
   const int64_t batch = q_axes[0], heads_kv = k_axes[2], full_length = q_axes[1];
-  if (k_axes != v_axes || k_axes[0] != batch || k_axes[3] != q_axes[3] || q_axes[2] % heads_kv != 0)
-    throw std::invalid_argument(fmt::format(
-        "Q is {}, K is {}, V is {}: expected [batch, seqlen, heads, dim] with K and V alike, the "
-        "same batch and dim, and heads of Q a multiple of K's",
-        ShapeText(q_axes), ShapeText(k_axes), ShapeText(v_axes)));
-  const sim::AttentionRecipe recipe = MakeRecipe(o, preset, q_axes, heads_kv);
-  const auto q_scale = Descales(o.q_descale, "--q-descale", batch, heads_kv);
-  const auto k_scale = Descales(o.k_descale, "--k-descale", batch, heads_kv);
-  const auto v_scale = Descales(o.v_descale, "--v-descale", batch, heads_kv);
+  CheckHeads(q_axes, k_axes, v_axes);
+  const sim::AttentionRecipe recipe = MakeAttentionRecipe(o, q_axes, heads_kv);
+  const auto q_scale =
+      SpreadDescales(LoadScales(o.q_descale, "--q-descale"), "--q-descale", batch, heads_kv);
+  const auto k_scale =
+      SpreadDescales(LoadScales(o.k_descale, "--k-descale"), "--k-descale", batch, heads_kv);
+  const auto v_scale =
+      SpreadDescales(LoadScales(o.v_descale, "--v-descale"), "--v-descale", batch, heads_kv);
   std::vector<float> sinks;
   if (!o.sinks.empty()) {
     const Tensor t = DecodeTensor(ReadTensor(o.sinks));
@@ -182,18 +87,12 @@ int Attention(const Options& o, const GlobalOptions& global) {
     for (int64_t i = 0; i < t.Count(); ++i)
       sinks.push_back(fp8::BitCast<float>(static_cast<uint32_t>(t.Code(i))));
   }
-  if (preset.blackwell && !global.allow_unverified)
-    throw Failure(kNoEvidence, fmt::format("{}: {}; to compute with it, add --allow-unverified",
-                                           preset.name, preset.what));
   CheckRange("--rows", o.rows, 0, full_length);
-  if (recipe.output != fp8::kBF16 && recipe.output != fp8::kFP32)
-    throw std::invalid_argument(fmt::format(
-        "--output-format: expected bfloat16 or float32, found {}", NamesOf(recipe.output).name));
-  CheckEvidence(machine, global);
+  CheckPresetEvidence(preset, global);
 
-  Operand q = Prepare(std::move(q_file), q_axes, format, q_scale, heads_kv);
-  const Operand k = Prepare(std::move(k_file), k_axes, format, k_scale, heads_kv);
-  const Operand v = Prepare(std::move(v_file), v_axes, format, v_scale, heads_kv);
+  Operand q = EncodeHeads(std::move(q_file), q_axes, format, q_scale, heads_kv);
+  const Operand k = EncodeHeads(std::move(k_file), k_axes, format, k_scale, heads_kv);
+  const Operand v = EncodeHeads(std::move(v_file), v_axes, format, v_scale, heads_kv);
   const std::string q_text = OperandText(q);
   const Json q_json = OperandJson(q);
   sim::AttentionInputs in;
@@ -245,7 +144,7 @@ int Attention(const Options& o, const GlobalOptions& global) {
     return std::vector<int64_t>{token / seqlen_q, token % seqlen_q, p.row % heads, p.col};
   };
   std::string wrote;
-  if (!o.output.empty()) wrote = WriteValues(o.output, out, "o");
+  if (!o.output_file.empty()) wrote = WriteValues(o.output_file, out, "o");
   if (!o.lse.empty()) WriteTensor(o.lse, lse, "lse");
 
   PrintEvidence(machine, global);
@@ -256,7 +155,7 @@ int Attention(const Options& o, const GlobalOptions& global) {
     body["shape"] = q_axes;
     if (!rows.empty()) body["query_rows"] = rows;
     if (!o.no_error) body["error"] = ErrorJson(error, index);
-    body["output"] = o.output.empty() ? Json() : Json(o.output);
+    body["output"] = o.output_file.empty() ? Json() : Json(o.output_file);
     body["seconds"] = seconds;
     PrintJson("attention", body);
     return kFine;
@@ -305,9 +204,9 @@ void AddAttention(CLI::App& app, GlobalOptions& global) {
   c->add_option("--sinks", o->sinks, "File with one logit a query head");
   c->add_option("--exp2", o->exp2, "correctly-rounded (default), polynomial");
   c->add_option("--rows", o->rows, "Compute only this many query rows, drawn with --seed");
-  c->add_option("--output-format", o->out_format, "bfloat16 (default) or float32");
+  c->add_option("--output-format", o->output, "bfloat16 (default) or float32");
   c->add_flag("--no-error", o->no_error, "Skip the comparison with exact attention");
-  c->add_option("-o,--output", o->output, ".npy or .safetensors file for O");
+  c->add_option("-o,--output", o->output_file, ".npy or .safetensors file for O");
   c->add_option("--lse", o->lse,
                 ".npy or .safetensors file for log-sum-exp [batch, heads, seqlen]");
   AddAllowUnverified(*c, global);

@@ -26,9 +26,6 @@ void AddGlobalOptions(CLI::App& command, GlobalOptions& global);
 /// --allow-unverified.
 void AddAllowUnverified(CLI::App& command, GlobalOptions& global);
 
-/// A whole number, within [least, most]; one clear error naming `option` otherwise.
-void CheckRange(std::string_view option, int64_t value, int64_t least, int64_t most);
-
 }  // namespace lostbits::cli
 
 #endif  // LOSTBITS_SRC_CLI_COMMAND_H_

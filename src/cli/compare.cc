@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/compare_attention.h"
+#include "cli/compare_kernels.h"
 #include "cli/compare_report.h"
 #include "cli/dot_lines.h"
 #include "cli/gemm_reference.h"
@@ -25,10 +26,8 @@ using sim::ComparedKernel;
 using sim::GemmRecipe;
 using sim::KernelComparison;
 
-struct Options {
-  std::string machine[2], file_a, file_b, data = "normal";
-  int promote[2] = {0, 0}, split_k[2] = {1, 1};
-  int64_t m = 32, n = 32, k = 4096;
+struct Options : CompareOptions {
+  std::string file_a, file_b;
 };
 
 /// The comparison on the first 64, 256, 1024, ... products, without k itself.
@@ -77,16 +76,12 @@ std::string ExplainCommand(const Machine& machine, const ComparedKernel& kernel,
       machine.row->evidence.level == sim::EvidenceLevel::kAssumed ? " --allow-unverified" : "");
 }
 
-/// Values of an operand: a file's, or drawn.
-Tensor OperandValues(const std::string& file, const Options& o, int64_t rows, int64_t cols,
-                     uint64_t seed) {
-  if (file.empty()) return DrawMatrix(FindDraw(o.data), rows, cols, seed);
-  Tensor t = ReadTensor(file);
+/// Throws unless `t` is a matrix of values.
+void CheckValues(const Tensor& t) {
   CheckTyped(t);
   if (t.shape.size() != 2 || t.Count() == 0)
     throw std::invalid_argument(
         fmt::format("{}: expected a matrix, found shape {}", t.source, ShapeText(t.shape)));
-  return t;
 }
 
 /// Options of matrix products; attention presets have them in their recipes.
@@ -94,14 +89,35 @@ constexpr const char* kProductOptions[] = {
     "--promote-a", "--promote-b", "--split-k-a", "--split-k-b", "--m", "--n", "--a", "--b"};
 
 int Compare(const Options& o, const CLI::App& command, const GlobalOptions& global) {
-  CheckRange("--m, --n, --k", std::min({o.m, o.n, o.k}), 1, 1 << 24);
   if (NamesAttention(o.machine[0]) || NamesAttention(o.machine[1])) {
     for (const char* option : kProductOptions) {
       if (command.count(option) > 0)
         throw std::invalid_argument(
             fmt::format("attention presets take --k, --data and --seed only, found {}", option));
     }
-    return CompareAttentionPresets(o.machine[0], o.machine[1], FindDraw(o.data), o.k, global);
+  }
+  for (const auto& [file, option] : {std::pair(&o.file_a, "--m"), std::pair(&o.file_a, "--k"),
+                                     std::pair(&o.file_b, "--n"), std::pair(&o.file_b, "--k")}) {
+    if (!file->empty() && command.count(option) > 0)
+      throw std::invalid_argument(fmt::format("{}: the file {} says it", option, *file));
+  }
+  std::optional<Tensor> a, b;
+  if (!o.file_a.empty()) a = ReadTensor(o.file_a);
+  if (!o.file_b.empty()) b = ReadTensor(o.file_b);
+  PrintReport("compare", CompareReport(o, a, b, global, OutputWidth()), global);
+  return kFine;
+}
+
+}  // namespace
+
+Report CompareReport(const CompareOptions& o, const std::optional<Tensor>& a_given,
+                     const std::optional<Tensor>& b_given, const GlobalOptions& global, int width) {
+  CheckRange("--m, --n, --k", std::min({o.m, o.n, o.k}), 1, 1 << 24);
+  if (NamesAttention(o.machine[0]) || NamesAttention(o.machine[1])) {
+    if (a_given || b_given)
+      throw std::invalid_argument("attention presets take no operands: they draw Q, K and V");
+    return CompareAttentionPresets(o.machine[0], o.machine[1], FindDraw(o.data), o.k, global,
+                                   width);
   }
   Machine machine[2] = {FindMachine(o.machine[0]), FindMachine(o.machine[1])};
   for (int i = 0; i < 2; ++i) {
@@ -110,13 +126,14 @@ int Compare(const Options& o, const CLI::App& command, const GlobalOptions& glob
     CheckMatrixProduct(machine[i]);
     CheckEvidence(machine[i], global);
   }
-  for (const auto& [file, option] : {std::pair(&o.file_a, "--m"), std::pair(&o.file_a, "--k"),
-                                     std::pair(&o.file_b, "--n"), std::pair(&o.file_b, "--k")}) {
-    if (!file->empty() && command.count(option) > 0)
-      throw std::invalid_argument(fmt::format("{}: the file {} says it", option, *file));
-  }
-  const Tensor a_values = OperandValues(o.file_a, o, o.m, o.k, 2 * global.seed);
-  const Tensor b_values = OperandValues(o.file_b, o, a_values.shape[1], o.n, 2 * global.seed + 1);
+  if (a_given) CheckValues(*a_given);
+  if (b_given) CheckValues(*b_given);
+  const Draw draw = FindDraw(o.data);
+  const Tensor a_values =
+      a_given ? *a_given
+              : DrawMatrix(draw, o.m, b_given ? b_given->shape[0] : o.k, 2 * global.seed);
+  const Tensor b_values =
+      b_given ? *b_given : DrawMatrix(draw, a_values.shape[1], o.n, 2 * global.seed + 1);
   if (a_values.shape[1] != b_values.shape[0])
     throw std::invalid_argument(fmt::format("a is {} and b is {}: expected {} rows in b",
                                             ShapeText(a_values.shape), ShapeText(b_values.shape),
@@ -150,16 +167,8 @@ int Compare(const Options& o, const CLI::App& command, const GlobalOptions& glob
     for (int i = 0; i < 2; ++i)
       report.explain[i] = ExplainCommand(machine[i], kernel[i], result, report.first_k, step);
   }
-  for (const Machine& side : machine) PrintEvidence(side, global);
-  if (global.json) {
-    PrintReportJson(report);
-  } else {
-    PrintReport(report);
-  }
-  return kFine;
+  return {ReportJson(report), ReportText(report, width), {machine[0], machine[1]}};
 }
-
-}  // namespace
 
 void AddCompare(CLI::App& app, GlobalOptions& global) {
   const auto o = std::make_shared<Options>();

@@ -120,15 +120,16 @@ std::string Verdict(const AttentionComparison& last, int64_t first) {
   return fmt::format("They first part at {} keys; {}.", first, why);
 }
 
-void PrintText(const Side (&side)[2], Draw draw, const std::vector<AttentionComparison>& rows,
-               int64_t first, int64_t every) {
-  const int width = OutputWidth();
+std::string ComparisonText(const Side (&side)[2], Draw draw,
+                           const std::vector<AttentionComparison>& rows, int64_t first,
+                           int64_t every, int width) {
+  std::string text;
   for (int i = 0; i < 2; ++i)
-    fmt::print("{}        {}\n", "AB"[i],
-               Wrap(fmt::format("{}: {}", side[i].name, RecipeText(side[i].recipe)), width - 9,
-                    std::string(9, ' ')));
-  fmt::print("inputs   {} heads of {}, one query that sees every key; Q, K, V {}\n\n", kHeads,
-             kHeadDim, draw == Draw::kNormal ? "normal" : "wide");
+    text += fmt::format("{}        {}\n", "AB"[i],
+                        Wrap(fmt::format("{}: {}", side[i].name, RecipeText(side[i].recipe)),
+                             width - 9, std::string(9, ' ')));
+  text += fmt::format("inputs   {} heads of {}, one query that sees every key; Q, K, V {}\n\n",
+                      kHeads, kHeadDim, draw == Draw::kNormal ? "normal" : "wide");
   Table table;
   table.AddColumn("keys", Table::kRight);
   table.AddColumn("outputs that differ", Table::kRight);
@@ -137,7 +138,7 @@ void PrintText(const Side (&side)[2], Draw draw, const std::vector<AttentionComp
   for (const AttentionComparison& c : rows)
     table.AddRow({fmt::to_string(c.keys), Share(c.different, c.outputs),
                   fmt::format("{:.3g}", c.max_absolute), fmt::format("{:.3g}", c.max_value)});
-  fmt::print("{}", table.Text(width));
+  text += fmt::format("{}", table.Text(width));
   const AttentionComparison& last = rows.back();
   if (!last.features.empty()) {
     Table features;
@@ -150,16 +151,19 @@ void PrintText(const Side (&side)[2], Draw draw, const std::vector<AttentionComp
       features.AddRow({FeatureName(f.feature), FeatureValue(side[0], f.feature),
                        FeatureValue(side[1], f.feature), Share(f.a_becomes_b, last.different),
                        Share(f.b_becomes_a, last.different)});
-    fmt::print("{}{}\n", features.Text(width),
-               Wrap("A with B's: share of the differing outputs that then equal B's", width));
+    text +=
+        fmt::format("{}{}\n", features.Text(width),
+                    Wrap("A with B's: share of the differing outputs that then equal B's", width));
   }
-  fmt::print("{}\n", Wrap(fmt::format("{} Lengths tried: each up to {}, and those of the table.",
-                                      Verdict(last, first), every),
-                          width));
+  text += fmt::format("{}\n",
+                      Wrap(fmt::format("{} Lengths tried: each up to {}, and those of the table.",
+                                       Verdict(last, first), every),
+                           width));
+  return text;
 }
 
-void PrintComparisonJson(const Side (&side)[2], const std::vector<AttentionComparison>& rows,
-                         int64_t first) {
+Json ComparisonJson(const Side (&side)[2], const std::vector<AttentionComparison>& rows,
+                    int64_t first) {
   Json sides = Json::array(), lengths = Json::array(), features = Json::array();
   for (const Side& s : side) {
     Json json = EvidenceJson(s.machine);
@@ -179,11 +183,11 @@ void PrintComparisonJson(const Side (&side)[2], const std::vector<AttentionCompa
                         {"b", FeatureValue(side[1], f.feature)},
                         {"a_becomes_b", f.a_becomes_b},
                         {"b_becomes_a", f.b_becomes_a}});
-  PrintJson("compare", {{"sides", sides},
-                        {"first_difference_at_keys", first == 0 ? Json() : Json(first)},
-                        {"by_keys", lengths},
-                        {"features", features},
-                        {"verdict", Verdict(rows.back(), first)}});
+  return {{"sides", sides},
+          {"first_difference_at_keys", first == 0 ? Json() : Json(first)},
+          {"by_keys", lengths},
+          {"features", features},
+          {"verdict", Verdict(rows.back(), first)}};
 }
 
 }  // namespace
@@ -196,8 +200,8 @@ bool NamesAttention(const std::string& side) {
   return false;
 }
 
-int CompareAttentionPresets(const std::string& a, const std::string& b, Draw draw, int64_t keys,
-                            const GlobalOptions& global) {
+Report CompareAttentionPresets(const std::string& a, const std::string& b, Draw draw, int64_t keys,
+                               const GlobalOptions& global, int width) {
   const Side side[2] = {ParseSide(a), ParseSide(b)};
   for (const Side& s : side) {
     CheckEvidence(s.machine, global);
@@ -239,13 +243,9 @@ int CompareAttentionPresets(const std::string& a, const std::string& b, Draw dra
   }
   rows.push_back(sim::CompareAttention(kernel[0], kernel[1], keys, true, threads));
   if (first == 0 && rows.back().different > 0) first = keys;
-  for (const Side& s : side) PrintEvidence(s.machine, global);
-  if (global.json) {
-    PrintComparisonJson(side, rows, first);
-  } else {
-    PrintText(side, draw, rows, first, every);
-  }
-  return kFine;
+  return {ComparisonJson(side, rows, first),
+          ComparisonText(side, draw, rows, first, every, width),
+          {side[0].machine, side[1].machine}};
 }
 
 }  // namespace lostbits::cli

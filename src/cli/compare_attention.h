@@ -13,8 +13,8 @@ namespace lostbits::cli {
 bool NamesAttention(const std::string& side);
 
 /// keys: the longest context. Throws std::invalid_argument on unknown presets or settings.
-int CompareAttentionPresets(const std::string& a, const std::string& b, Draw draw, int64_t keys,
-                            const GlobalOptions& global);
+Report CompareAttentionPresets(const std::string& a, const std::string& b, Draw draw, int64_t keys,
+                               const GlobalOptions& global, int width);
 
 }  // namespace lostbits::cli
 

@@ -131,7 +131,7 @@ std::string SideName(const ComparisonReport& r, int side) {
 
 }  // namespace
 
-void PrintReportJson(const ComparisonReport& r) {
+Json ReportJson(const ComparisonReport& r) {
   Json sides = Json::array(), features = Json::array(), growth = Json::array();
   for (int i = 0; i < 2; ++i) {
     Json side = EvidenceJson(r.machine[i]);
@@ -167,18 +167,19 @@ void PrintReportJson(const ComparisonReport& r) {
   body["pair"] =
       !r.result.pair ? Json() : Json{Find(r.result.pair->first).id, Find(r.result.pair->second).id};
   body["verdict"] = Verdict(r.result);
-  PrintJson("compare", body);
+  return body;
 }
 
-void PrintReport(const ComparisonReport& r) {
-  const int width = OutputWidth();
+std::string ReportText(const ComparisonReport& r, int width) {
+  std::string text;
   for (int i = 0; i < 2; ++i)
-    fmt::print("{}        {}\n         SQNR {:.1f} dB, at most {:.3g} ulp of {} from exact\n",
-               "AB"[i], SideName(r, i), r.error[i].sqnr_db, r.error[i].max_ulp,
-               PrecisionName(sim::ResultFormat(r.kernel[i].recipe)));
+    text +=
+        fmt::format("{}        {}\n         SQNR {:.1f} dB, at most {:.3g} ulp of {} from exact\n",
+                    "AB"[i], SideName(r, i), r.error[i].sqnr_db, r.error[i].max_ulp,
+                    PrecisionName(sim::ResultFormat(r.kernel[i].recipe)));
   const int64_t changed = r.a.changed + r.b.changed;
   const int64_t saturated = r.a.saturated + r.b.saturated;
-  fmt::print(
+  text += fmt::format(
       "inputs   {}\n\n",
       Wrap(fmt::format("a: {}; b: {}; {}{}", r.a.from, r.b.from,
                        changed == 0 ? "the same numbers on both sides"
@@ -186,18 +187,20 @@ void PrintReport(const ComparisonReport& r) {
                        saturated == 0 ? "" : fmt::format("; {} saturated", saturated)),
            width - 9, std::string(9, ' ')));
   const KernelComparison& c = r.result;
-  fmt::print("{} of {} outputs differ ({}){}\n", c.different, c.outputs,
-             Share(c.different, c.outputs),
-             c.specials ? fmt::format(", {} of them NaN or Inf on a side", c.specials) : "");
+  text += fmt::format(
+      "{} of {} outputs differ ({}){}\n", c.different, c.outputs, Share(c.different, c.outputs),
+      c.specials ? fmt::format(", {} of them NaN or Inf on a side", c.specials) : "");
   if (c.different > 0) {
-    fmt::print("  first  [{}, {}]: A {}, B {}\n", c.row, c.col, WordText(r, 0, c.row, c.col),
-               WordText(r, 1, c.row, c.col));
+    text += fmt::format("  first  [{}, {}]: A {}, B {}\n", c.row, c.col,
+                        WordText(r, 0, c.row, c.col), WordText(r, 1, c.row, c.col));
     if (r.first_k > 0)
-      fmt::print("         there the two first differ after {} of {} products\n", r.first_k, r.k);
+      text += fmt::format("         there the two first differ after {} of {} products\n",
+                          r.first_k, r.k);
     if (c.worst_row >= 0)
-      fmt::print("  worst  [{}, {}]: A {}, B {}\n         {:.3g} ulp of {} apart\n", c.worst_row,
-                 c.worst_col, WordText(r, 0, c.worst_row, c.worst_col),
-                 WordText(r, 1, c.worst_row, c.worst_col), c.max_ulp, PrecisionName(c.ulp_format));
+      text += fmt::format("  worst  [{}, {}]: A {}, B {}\n         {:.3g} ulp of {} apart\n",
+                          c.worst_row, c.worst_col, WordText(r, 0, c.worst_row, c.worst_col),
+                          WordText(r, 1, c.worst_row, c.worst_col), c.max_ulp,
+                          PrecisionName(c.ulp_format));
   }
   if (!r.growth.empty()) {
     Table table;
@@ -210,7 +213,7 @@ void PrintReport(const ComparisonReport& r) {
     };
     for (const Growth& g : r.growth) add(g.k, g.result);
     add(r.k, c);
-    fmt::print("{}", table.Text(width));
+    text += fmt::format("{}", table.Text(width));
   }
   if (!c.features.empty()) {
     Table table;
@@ -228,15 +231,17 @@ void PrintReport(const ComparisonReport& r) {
     for (const sim::Attribution& f : c.features)
       table.AddRow({FeatureName(f.feature), FeatureValue(r.kernel[0].recipe, f.feature),
                     FeatureValue(r.kernel[1].recipe, f.feature), share(f.a_to_b), share(f.b_to_a)});
-    fmt::print("{}{}\n", table.Text(width),
-               Wrap("A with B's: share of the differing outputs that then equal B's / share of the "
-                    "difference (rms) that is left",
-                    width));
+    text += fmt::format(
+        "{}{}\n", table.Text(width),
+        Wrap("A with B's: share of the differing outputs that then equal B's / share of the "
+             "difference (rms) that is left",
+             width));
   }
-  fmt::print("{}\n", Wrap(Verdict(c), width));
+  text += fmt::format("{}\n", Wrap(Verdict(c), width));
   if (!r.explain[0].empty() && !r.explain[1].empty())
-    fmt::print("\nThe instruction where the first one parts, explained:\n  {}\n  {}\n",
-               r.explain[0], r.explain[1]);
+    text += fmt::format("\nThe instruction where the first one parts, explained:\n  {}\n  {}\n",
+                        r.explain[0], r.explain[1]);
+  return text;
 }
 
 }  // namespace lostbits::cli

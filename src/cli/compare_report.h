@@ -1,4 +1,4 @@
-// What `compare` prints about two matrix products.
+// What `compare` says about two matrix products.
 #ifndef LOSTBITS_SRC_CLI_COMPARE_REPORT_H_
 #define LOSTBITS_SRC_CLI_COMPARE_REPORT_H_
 
@@ -32,8 +32,8 @@ struct ComparisonReport {
   std::string explain[2];
 };
 
-void PrintReport(const ComparisonReport& report);
-void PrintReportJson(const ComparisonReport& report);
+std::string ReportText(const ComparisonReport& report, int width);
+Json ReportJson(const ComparisonReport& report);
 
 }  // namespace lostbits::cli
 

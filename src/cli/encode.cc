@@ -96,26 +96,13 @@ std::string FlagText(const fp8::Encoded& e) {
   return text;
 }
 
-Encoder MakeEncoder(const Options& options, uint64_t seed) {
-  Encoder encoder{
-      .to = FindFormat(options.format).format, .policy = {}, .library = {}, .seed = seed};
-  if (!options.like.empty()) {
-    if (!options.rounding.empty() || !options.overflow.empty())
-      throw std::invalid_argument(
-          "expected --like or --rounding and --overflow, found both: --like makes all choices");
-    encoder.library = FindLibrary(options.like);
-  }
-  fp8::EncodePolicy& policy = encoder.policy;
-  if (!options.rounding.empty()) policy.rounding = FindRounding(options.rounding);
-  if (!options.overflow.empty()) {
-    policy.overflow = FindOverflow(options.overflow);
-    const bool saturate = policy.overflow == fp8::Overflow::kSaturate;
-    policy.inf = saturate ? fp8::InfRule::kSaturate : fp8::InfRule::kKeep;
-  }
-  CheckRange("--random-bits", options.random_bits, 1, 32);
-  if (policy.rounding == fp8::Rounding::kStochastic)
-    policy.random_bit_count = static_cast<uint8_t>(options.random_bits);
-  return encoder;
+EncoderOptions ChoicesOf(const Options& o, const GlobalOptions& global) {
+  return {.format = o.format,
+          .like = o.like,
+          .rounding = o.rounding,
+          .overflow = o.overflow,
+          .random_bits = o.random_bits,
+          .seed = global.seed};
 }
 
 /// What the encoder did, for JSON.
@@ -135,7 +122,7 @@ int EncodeFile(const std::string& input, const Options& options, const GlobalOpt
     throw std::invalid_argument("expected -o FILE, --counts or both with a tensor file");
   if (!options.source.empty())
     throw std::invalid_argument("expected values with --source, found a tensor file");
-  const Encoder encoder = MakeEncoder(options, global.seed);
+  const Encoder encoder = MakeEncoder(ChoicesOf(options, global));
   const Tensor in = ReadTensor(input);
   EncodeCounts counts;
   const Tensor out = EncodeTensor(in, encoder, counts);
@@ -158,7 +145,7 @@ int Encode(const Options& options, const GlobalOptions& global) {
     return EncodeFile(file, options, global);
   if (!options.output.empty())
     throw std::invalid_argument("expected a tensor file as input with -o, found values");
-  const Encoder encoder = MakeEncoder(options, global.seed);
+  const Encoder encoder = MakeEncoder(ChoicesOf(options, global));
   const std::string by_default = encoder.library ? "float32" : "float64";
   const fp8::Format source =
       FindFormat(options.source.empty() ? by_default : options.source).format;

@@ -3,6 +3,7 @@
 #define LOSTBITS_SRC_CLI_ENCODE_TENSOR_H_
 
 #include <optional>
+#include <string>
 
 #include "fp8/codec.h"
 #include "fp8/convert.h"
@@ -31,6 +32,22 @@ struct Encoder {
   /// Element i, which came from `from`.
   fp8::Encoded operator()(const fp8::Format& from, const fp8::Unpacked& x, int64_t i) const;
 };
+
+/// What a user says about an encoding; "" leaves a choice to its default.
+struct EncoderOptions {
+  std::string format, like, rounding, overflow;
+  int random_bits = 32;  ///< that decide a stochastic rounding
+  uint64_t seed = 0;
+};
+/// Throws std::invalid_argument on unknown names, and on `like` beside a rounding or an overflow.
+Encoder MakeEncoder(const EncoderOptions& options);
+
+/// out[i] = in[i] as the encoder has it, by `threads` threads. The same bits with and without
+/// `counts`; with them, and where a library rounds a double to float first, an element at a time.
+void EncodeArray(fp8::ConstCodes in, fp8::Codes out, const Encoder& encoder, int threads,
+                 EncodeCounts* counts = nullptr);
+/// out[i] = the value of in[i], by `threads` threads. Not for FP64.
+void DecodeArray(fp8::ConstCodes in, float* out, const fp8::DecodePolicy& policy, int threads);
 
 /// Every element of `in`, which must have a format. Adds to `counts`.
 Tensor EncodeTensor(const Tensor& in, const Encoder& encoder, EncodeCounts& counts);

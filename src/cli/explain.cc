@@ -66,21 +66,6 @@ int64_t ChosenInstruction(const std::string& step, const sim::ChainTrace& chain)
   return *n - 1;
 }
 
-void PrintExplanation(const Explanation& e, bool sentences) {
-  const Layout layout{.width = OutputWidth(), .colour = isatty(STDOUT_FILENO) != 0};
-  std::string text;
-  if (sentences) {
-    text += e.machine.name + "\n\n";
-    for (const std::string& paragraph : MachineSentences(e.machine))
-      text += "  " + Wrap(paragraph, layout.width - 2, "  ") + "\n\n";
-    text += "Worked example\n\n";
-  }
-  text += InputText(e, layout.width) + '\n';
-  if (e.chain.instructions.size() > 1) text += ChainText(e, layout.width) + '\n';
-  for (int64_t index : e.shown) text += InstructionText(e, index, layout) + '\n';
-  fmt::print("{}{}", text, SummaryText(e, layout.width));
-}
-
 int Explain(const Options& options, const GlobalOptions& global) {
   std::vector<std::string> left = options.positional;
   std::string name = options.machine;
@@ -105,16 +90,14 @@ int Explain(const Options& options, const GlobalOptions& global) {
   CheckRange("--line", options.line, 0, INT64_MAX);
   const DotLine codes =
       example ? ExampleLine(machine.spec) : ReadLine(left[0], options.line, machine.spec);
-  Explanation e = Follow(machine, codes, options.promote);
-  if (!options.step.empty()) e.shown = {ChosenInstruction(options.step, e.chain)};
+  const Explanation e = Follow(machine, codes, options.promote, options.step);
   PrintEvidence(machine, global);
   if (global.json) {
-    Json body = EvidenceJson(machine);
-    body.update(ExplanationJson(e));
-    if (example) body["sentences"] = MachineSentences(machine);
-    PrintJson("explain", body);
+    PrintJson("explain", ExplanationReport(e, example));
   } else {
-    PrintExplanation(e, example);
+    fmt::print("{}",
+               ExplanationText(e, example,
+                               {.width = OutputWidth(), .colour = isatty(STDOUT_FILENO) != 0}));
   }
   return kFine;
 }
@@ -126,7 +109,8 @@ sim::InstructionTrace Explanation::Instruction(int64_t index) const {
                                chain.instructions[static_cast<size_t>(index)].word_in);
 }
 
-Explanation Follow(const Machine& machine, const DotLine& codes, int promote) {
+Explanation Follow(const Machine& machine, const DotLine& codes, int promote,
+                   const std::string& step) {
   Explanation e{.machine = machine,
                 .codes = codes,
                 .operands = TakeApart(machine.spec, codes),
@@ -134,8 +118,33 @@ Explanation Follow(const Machine& machine, const DotLine& codes, int promote) {
                 .chain = {},
                 .shown = {}};
   e.chain = sim::TraceChain(machine.spec, e.operands.View(), promote);
-  if (e.chain.instructions.size() == 1) e.shown = {0};
+  if (!step.empty()) {
+    e.shown = {ChosenInstruction(step, e.chain)};
+  } else if (e.chain.instructions.size() == 1) {
+    e.shown = {0};
+  }
   return e;
+}
+
+std::string ExplanationText(const Explanation& e, bool sentences, const Layout& layout) {
+  std::string text;
+  if (sentences) {
+    text += e.machine.name + "\n\n";
+    for (const std::string& paragraph : MachineSentences(e.machine))
+      text += "  " + Wrap(paragraph, layout.width - 2, "  ") + "\n\n";
+    text += "Worked example\n\n";
+  }
+  text += InputText(e, layout.width) + '\n';
+  if (e.chain.instructions.size() > 1) text += ChainText(e, layout.width) + '\n';
+  for (int64_t index : e.shown) text += InstructionText(e, index, layout) + '\n';
+  return text + SummaryText(e, layout.width);
+}
+
+Json ExplanationReport(const Explanation& e, bool sentences) {
+  Json body = EvidenceJson(e.machine);
+  body.update(ExplanationJson(e));
+  if (sentences) body["sentences"] = MachineSentences(e.machine);
+  return body;
 }
 
 void AddExplain(CLI::App& app, GlobalOptions& global) {

@@ -25,8 +25,10 @@ struct Explanation {
   sim::InstructionTrace Instruction(int64_t index) const;
 };
 
-/// Follows a dot product. A chain of one instruction shows it.
-Explanation Follow(const Machine& machine, const DotLine& codes, int promote);
+/// Follows a dot product. Shown in full: the instruction that `step` names ("1", "2", ...,
+/// "worst"); without one, that of a chain of one.
+Explanation Follow(const Machine& machine, const DotLine& codes, int promote,
+                   const std::string& step = "");
 
 /// How text is laid out.
 struct Layout {
@@ -41,8 +43,12 @@ std::string ChainText(const Explanation& e, int width);  ///< one line an instru
 std::string InstructionText(const Explanation& e, int64_t index, const Layout& layout);
 std::string SummaryText(const Explanation& e, int width);
 
-/// All of it for programs.
+/// All of that; with the machine's sentences before it, if wanted.
+std::string ExplanationText(const Explanation& e, bool sentences, const Layout& layout);
+
+/// All of it for programs; ExplanationReport also has the machine's evidence.
 Json ExplanationJson(const Explanation& e);
+Json ExplanationReport(const Explanation& e, bool sentences);
 
 /// The worked example of the machine table in the operands of this machine (cli/worked_example.h),
 /// so that `explain MACHINE` has something to show.

@@ -1,4 +1,6 @@
 // lostbits formats [FORMAT]: the formats; every code of one.
+#include "cli/formats.h"
+
 #include <cmath>
 #include <memory>
 
@@ -52,23 +54,6 @@ std::string Fields(const Format& f, uint64_t code) {
   return text;
 }
 
-Json Describe(const FormatNames& names) {
-  const Format& f = names.format;
-  return {{"name", names.name},
-          {"bits", StorageBits(f)},
-          {"exponent_bits", int{f.exponent_bits}},
-          {"mantissa_bits", int{f.mantissa_bits}},
-          {"bias", int{f.bias}},
-          {"ignored_low_bits", int{f.pad}},
-          {"max", Largest(f)},
-          {"min_normal", std::ldexp(1.0, MinExponent(f))},
-          {"min_subnormal", IsSigned(f) ? Json(std::ldexp(1.0, SmallestExponent(f))) : Json()},
-          {"has_inf", HasInf(f)},
-          {"has_nan", HasNan(f)},
-          {"has_negative_zero", HasNegativeZero(f)},
-          {"aliases", Spellings(names)}};
-}
-
 Json CodeJson(const Format& f, uint64_t code) {
   return {{"code", HexCode(code, StorageBits(f))},
           {"fields", Fields(f, code)},
@@ -80,7 +65,7 @@ Json CodeJson(const Format& f, uint64_t code) {
 int PrintAll(const GlobalOptions& global) {
   if (global.json) {
     Json list = Json::array();
-    for (const FormatNames& names : AllFormatNames()) list.push_back(Describe(names));
+    for (const FormatNames& names : AllFormatNames()) list.push_back(FormatJson(names));
     PrintJson("formats", {{"formats", list}});
     return kFine;
   }
@@ -142,7 +127,7 @@ int PrintOne(const std::string& name, const GlobalOptions& global) {
   if (global.json) {
     Json list = Json::array();
     for (uint64_t code : codes) list.push_back(CodeJson(f, code));
-    Json body = Describe(names);
+    Json body = FormatJson(names);
     body["all_codes"] = all;
     body["codes"] = list;
     PrintJson("formats", body);
@@ -174,6 +159,23 @@ int PrintOne(const std::string& name, const GlobalOptions& global) {
 }
 
 }  // namespace
+
+Json FormatJson(const FormatNames& names) {
+  const Format& f = names.format;
+  return {{"name", names.name},
+          {"bits", StorageBits(f)},
+          {"exponent_bits", int{f.exponent_bits}},
+          {"mantissa_bits", int{f.mantissa_bits}},
+          {"bias", int{f.bias}},
+          {"ignored_low_bits", int{f.pad}},
+          {"max", Largest(f)},
+          {"min_normal", std::ldexp(1.0, MinExponent(f))},
+          {"min_subnormal", IsSigned(f) ? Json(std::ldexp(1.0, SmallestExponent(f))) : Json()},
+          {"has_inf", HasInf(f)},
+          {"has_nan", HasNan(f)},
+          {"has_negative_zero", HasNegativeZero(f)},
+          {"aliases", Spellings(names)}};
+}
 
 void AddFormats(CLI::App& app, GlobalOptions& global) {
   const auto name = std::make_shared<std::string>();

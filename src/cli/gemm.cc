@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/gemm_choices.h"
 #include "cli/gemm_reference.h"
 #include "cli/operand.h"
 #include "registry.h"
@@ -24,36 +25,6 @@ struct Options {
 
 double Seconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
-}
-
-void CheckMatrix(const Tensor& t, const char* what) {
-  if (t.shape.size() != 2)
-    throw std::invalid_argument(
-        fmt::format("{}: expected {} as a matrix of two axes, found shape {}", t.source, what,
-                    ShapeText(t.shape)));
-}
-
-/// One number: per tensor. Otherwise a file of the block shape. Throws on any other shape.
-GemmScaling ScalingOf(const Scales& s, const char* option, int64_t rows, int64_t cols) {
-  if (!s.given) return GemmScaling::kNone;
-  if (s.values.size() == 1 && s.shape != std::vector<int64_t>{rows, cols})
-    return GemmScaling::kPerTensor;
-  if (s.shape != std::vector<int64_t>{rows, cols})
-    throw std::invalid_argument(
-        fmt::format("{}: expected one number or blocks of shape [{}, {}], found shape {}", option,
-                    rows, cols, ShapeText(s.shape)));
-  return GemmScaling::kBlock128;
-}
-
-Operand Prepare(LoadedOperand loaded, const fp8::Format& format, const Scales& scales,
-                GemmScaling scaling) {
-  if (loaded.is_codes || scaling == GemmScaling::kNone)
-    return EncodeOperand(std::move(loaded), format);
-  if (scaling == GemmScaling::kBlock128)
-    throw std::invalid_argument(
-        fmt::format("{}: expected {} codes with block scales, found dtype {}", loaded.tensor.source,
-                    NamesOf(format).name, loaded.tensor.dtype));
-  return EncodeOperand(std::move(loaded), format, scales.values, [](int64_t) { return size_t{0}; });
 }
 
 const char* ScalingName(GemmScaling s) {
@@ -86,54 +57,33 @@ std::string RecipeText(const sim::GemmRecipe& r) {
 int Gemm(const Options& options, const GlobalOptions& global) {
   const Machine machine = FindMachine(options.machine);
   CheckMatrixProduct(machine);
-  sim::GemmRecipe recipe;
-  recipe.unit = machine.spec;
-  recipe.promote_every = options.promote;
-  recipe.split_k = options.split_k;
-  recipe.partial = FindFormat(options.partial).format;
-  recipe.output =
-      options.out_format.empty() ? machine.spec.acc : FindFormat(options.out_format).format;
-  CheckRange("--promote", options.promote, 0, 1 << 20);
-  CheckRange("--split-k", options.split_k, 1, 1 << 20);
+  sim::GemmRecipe recipe = MakeGemmRecipe(machine, {.promote = options.promote,
+                                                    .split_k = options.split_k,
+                                                    .partial = options.partial,
+                                                    .output = options.out_format});
 
   LoadedOperand a_loaded = LoadOperand(options.a, machine.spec.a);
   LoadedOperand b_loaded = LoadOperand(options.b, machine.spec.b);
   const Tensor &at = a_loaded.tensor, &bt = b_loaded.tensor;
-  CheckMatrix(at, "A");
-  CheckMatrix(bt, "B");
-  const int64_t m = at.shape[0], k = at.shape[1];
-  const int64_t b_k = bt.shape[options.b_transposed ? 1 : 0];
-  const int64_t n = bt.shape[options.b_transposed ? 0 : 1];
-  if (b_k != k)
-    throw std::invalid_argument(
-        fmt::format("A is {} and B is {}: expected {} {} in B{}", ShapeText(at.shape),
-                    ShapeText(bt.shape), k, options.b_transposed ? "columns" : "rows",
-                    n == k ? fmt::format(" (add {}?)", options.b_transposed ? "no --b-transposed"
-                                                                            : "--b-transposed")
-                           : ""));
-  const int64_t k_blocks = (k + sim::kScaleBlock - 1) / sim::kScaleBlock;
+  const ProductShape shape =
+      CheckProduct(at.source, at.shape, bt.source, bt.shape, options.b_transposed);
+  const int64_t m = shape.m, k = shape.k, n = shape.n;
   const Scales scale_a = LoadScales(options.scale_a, "--scale-a");
   const Scales scale_b = LoadScales(options.scale_b, "--scale-b");
-  recipe.scale_a = ScalingOf(scale_a, "--scale-a", m, k_blocks);
-  recipe.scale_b =
-      ScalingOf(scale_b, "--scale-b", k_blocks, (n + sim::kScaleBlock - 1) / sim::kScaleBlock);
+  recipe.scale_a = ScalingOfA(scale_a, shape);
+  recipe.scale_b = ScalingOfB(scale_b, shape);
   CheckEvidence(machine, global);
 
-  const Operand a = Prepare(std::move(a_loaded), machine.spec.a, scale_a, recipe.scale_a);
-  const Operand b = Prepare(std::move(b_loaded), machine.spec.b, scale_b, recipe.scale_b);
+  const Operand a = EncodeScaled(std::move(a_loaded), machine.spec.a, scale_a, recipe.scale_a);
+  const Operand b = EncodeScaled(std::move(b_loaded), machine.spec.b, scale_b, recipe.scale_b);
   sim::GemmInputs in{.a = View(a.codes),
                      .b = View(b.codes),
                      .b_transposed = options.b_transposed,
                      .scale_a = {},
                      .scale_b = {},
                      .c = {}};
-  const auto scale_view = [](const Scales& s) {
-    const bool one = s.values.size() == 1;
-    return sim::MatrixView<const float>(s.values.data(), one ? 1 : s.shape[0],
-                                        one ? 1 : s.shape[1]);
-  };
-  if (scale_a.given) in.scale_a = scale_view(scale_a);
-  if (scale_b.given) in.scale_b = scale_view(scale_b);
+  in.scale_a = ScaleView(scale_a);
+  in.scale_b = ScaleView(scale_b);
   std::vector<uint32_t> c_words;
   if (!options.c.empty()) {
     const Operand c = EncodeOperand(LoadOperand(options.c, machine.spec.acc), machine.spec.acc);

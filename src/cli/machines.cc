@@ -15,6 +15,13 @@ struct Options {
   bool disputes = false, markdown = false;
 };
 
+Rows NamedRows(const std::string& name) {
+  if (!name.empty()) return FindMachines(name);
+  Rows rows;
+  for (const sim::ArchRow& row : sim::kArchTable) rows.push_back(&row);
+  return rows;
+}
+
 int Run(const Options& options, const GlobalOptions& global) {
   if (options.markdown) {
     if (global.json || options.disputes || !options.name.empty())
@@ -22,36 +29,17 @@ int Run(const Options& options, const GlobalOptions& global) {
     fmt::print("{}", MarkdownText());
     return kFine;
   }
-  Rows rows;
-  if (options.name.empty()) {
-    for (const sim::ArchRow& row : sim::kArchTable) rows.push_back(&row);
-  } else {
-    rows = FindMachines(options.name);
-  }
+  const Rows rows = NamedRows(options.name);
   if (options.disputes) {
     if (global.json) {
       PrintJson("machines", {{"disputes", DisputesJson(rows)}});
     } else {
       fmt::print("{}", DisputesText(rows, OutputWidth()));
     }
-    return kFine;
-  }
-  if (rows.size() == 1) {
-    const Machine machine = FindMachine(options.name);
-    if (global.json) {
-      Json json = MachineJson(machine);
-      json["sources"] = SourcesOf(machine.row->evidence);
-      json["example"] = ExampleJson(machine);
-      PrintJson("machines", {{"machines", Json::array({json})}});
-    } else {
-      fmt::print("{}", MachinePage(machine, OutputWidth()));
-    }
-    return kFine;
-  }
-  if (global.json) {
-    Json list = Json::array();
-    for (const sim::ArchRow* row : rows) list.push_back(MachineJson(AsMachine(*row)));
-    PrintJson("machines", {{"machines", list}});
+  } else if (global.json) {
+    PrintJson("machines", {{"machines", MachinesJson(options.name)}});
+  } else if (rows.size() == 1) {
+    fmt::print("{}", MachinePage(FindMachine(options.name), OutputWidth()));
   } else {
     fmt::print("{}", TableText(rows, OutputWidth()));
   }
@@ -86,6 +74,20 @@ Json MachineJson(const Machine& machine) {
                {"sum_bits", s.sum_bits},
                {"final_bits", s.final_bits}});
   return json;
+}
+
+Json MachinesJson(const std::string& name) {
+  const Rows rows = NamedRows(name);
+  Json list = Json::array();
+  if (rows.size() != 1) {
+    for (const sim::ArchRow* row : rows) list.push_back(MachineJson(AsMachine(*row)));
+    return list;
+  }
+  const Machine machine = FindMachine(name);
+  list.push_back(MachineJson(machine));
+  list.back()["sources"] = SourcesOf(machine.row->evidence);
+  list.back()["example"] = ExampleJson(machine);
+  return list;
 }
 
 std::vector<std::string> SourcesOf(const sim::Evidence& evidence) {

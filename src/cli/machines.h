@@ -26,6 +26,8 @@ Json DisputesJson(const Rows& rows);
 
 /// A machine for programs: its evidence and its spec.
 Json MachineJson(const Machine& machine);
+/// The rows that a name fits, or all; of one alone also its sources and its worked example.
+Json MachinesJson(const std::string& name);
 /// "VEC: recorded hardware outputs, ...": what the abbreviations in a row's evidence stand for.
 std::vector<std::string> SourcesOf(const sim::Evidence& evidence);
 

@@ -123,23 +123,6 @@ int Run(int argc, char** argv) {
 
 }  // namespace
 
-void AddGlobalOptions(CLI::App& command, GlobalOptions& global) {
-  command.add_flag("--json", global.json, "Print one JSON object (with schema_version)");
-  command.add_option("--seed", global.seed, "Seed of everything random");
-  command.add_option("--threads", global.threads, "Threads; 0 (default): all. Never changes a bit");
-}
-
-void AddAllowUnverified(CLI::App& command, GlobalOptions& global) {
-  command.add_flag("--allow-unverified", global.allow_unverified,
-                   "Compute with machines whose evidence is only assumed");
-}
-
-void CheckRange(std::string_view option, int64_t value, int64_t least, int64_t most) {
-  if (value < least || value > most)
-    throw std::invalid_argument(
-        fmt::format("{}: expected {} to {}, found {}", option, least, most, value));
-}
-
 }  // namespace lostbits::cli
 
 int main(int argc, char** argv) {

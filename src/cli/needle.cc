@@ -14,7 +14,7 @@ namespace lostbits::cli {
 namespace {
 
 struct Arguments {
-  std::string contexts = "1k..128k";
+  std::string contexts = "1k..128k", qkv;
   std::vector<double> means = sim::NeedleOptions{}.means;
   std::vector<double> weights = sim::NeedleOptions{}.weights;
   int trials = sim::NeedleOptions{}.trials;
@@ -138,8 +138,9 @@ class Grid {
   std::vector<std::string> variants_;
 };
 
-void PrintText(const sim::NeedleOptions& o, const Grid& grid) {
-  fmt::print(
+std::string GridText(const sim::NeedleOptions& o, const Grid& grid, int width) {
+  std::string text;
+  text += fmt::format(
       "Retrieval of one key among N, percent of {} queries over {} haystacks (guessing: {:.1f}).\n"
       "Rows: mu, the common mode of V. Columns: N, for a needle of softmax weight w = {}.\n\n",
       o.trials, o.trials / sim::kNeedleGroup, 100.0 / sim::kCodewords, fmt::join(o.weights, " | "));
@@ -148,25 +149,26 @@ void PrintText(const sim::NeedleOptions& o, const Grid& grid) {
     if (v > 0 && grid.AsExact(v)) {
       as_exact += fmt::format("{}{}", as_exact.empty() ? "" : "; ", grid.variants()[v]);
     } else {
-      fmt::print("{}\n", grid.RetrievalText(v, OutputWidth()));
+      text += fmt::format("{}\n", grid.RetrievalText(v, width));
     }
   }
   if (!as_exact.empty())
-    fmt::print("{}\n", Wrap("As exact in every cell: " + as_exact + ".", OutputWidth()));
+    text += fmt::format("{}\n", Wrap("As exact in every cell: " + as_exact + ".", width));
 
   for (size_t w = 0; w < o.weights.size(); ++w) {
-    fmt::print("\nAt N = {}, w = {}, against exact attention on the same inputs:\n",
-               ContextText(o.contexts.back()), o.weights[w]);
-    fmt::print("{}", grid.LongestText(w, "relative error", [](const sim::NeedleCell& c) {
+    text += fmt::format("\nAt N = {}, w = {}, against exact attention on the same inputs:\n",
+                        ContextText(o.contexts.back()), o.weights[w]);
+    text += fmt::format("{}", grid.LongestText(w, "relative error", [](const sim::NeedleCell& c) {
       return ErrorText(c.error.relative);
     }));
-    fmt::print("{}", grid.LongestText(w, "gain", [](const sim::NeedleCell& c) {
+    text += fmt::format("{}", grid.LongestText(w, "gain", [](const sim::NeedleCell& c) {
       return fmt::format("{:.3f}", c.error.gain);
     }));
-    fmt::print("{}", grid.LongestText(w, "keys that left no trace", [](const sim::NeedleCell& c) {
-      return ShareText(c.keys_lost);
-    }));
+    text += fmt::format(
+        "{}", grid.LongestText(w, "keys that left no trace",
+                               [](const sim::NeedleCell& c) { return ShareText(c.keys_lost); }));
   }
+  return text;
 }
 
 Json CellJson(const sim::NeedleCell& c) {
@@ -204,35 +206,14 @@ int RunStudy(const Arguments& a, const GlobalOptions& global) {
   options.head_dim = a.head_dim;
   options.seed = global.seed;
   options.threads = global.threads;
-  const std::vector<sim::NeedleVariant> variants = sim::DefaultNeedleVariants(a.head_dim);
+  PrintReport("needle", NeedleReport(options, OutputWidth()), global);
+  return kFine;
+}
 
-  std::vector<sim::NeedleCell> cells;
-  {
-    Progress progress("needle: percent", 100);
-    cells = sim::RunNeedle(options, variants, [&](double share) {
-      progress.Update(static_cast<int64_t>(100 * share));
-    });
-  }
-  const std::vector<std::string> assumptions = StudyAssumptions(options);
-  if (!global.json) {
-    PrintText(options, Grid(options, cells));
-    fmt::print("\nAssumed:\n");
-    for (const std::string& line : assumptions)
-      fmt::print("- {}\n", Wrap(line, OutputWidth() - 2, "  "));
-    for (const Machine& m : NeedleMachines(variants))
-      fmt::print("- {}\n", Wrap(fmt::format("{}: {}", m.name, EvidenceText(m.row->evidence)),
-                                OutputWidth() - 2, "  "));
-    return kFine;
-  }
-  Json list = Json::array();
-  for (const sim::NeedleCell& c : cells) list.push_back(CellJson(c));
-  PrintJson("needle", {{"seed", options.seed},
-                       {"head_dim", options.head_dim},
-                       {"trials", options.trials},
-                       {"guessing", 1.0 / sim::kCodewords},
-                       {"assumptions", assumptions},
-                       {"machines", NeedleMachinesJson(variants)},
-                       {"cells", list}});
+int RunOnTensors(const Arguments& a, const GlobalOptions& global) {
+  CheckTensorRun(a.tensors);  // before the file is read
+  PrintReport("needle", TensorReport(a.tensors, ReadQkv(a.qkv), global.threads, OutputWidth()),
+              global);
   return kFine;
 }
 
@@ -279,6 +260,34 @@ Json NeedleMachinesJson(const std::vector<sim::NeedleVariant>& variants) {
   return list;
 }
 
+Report NeedleReport(const sim::NeedleOptions& options, int width) {
+  const std::vector<sim::NeedleVariant> variants = sim::DefaultNeedleVariants(options.head_dim);
+  std::vector<sim::NeedleCell> cells;
+  {
+    Progress progress("needle: percent", 100);
+    cells = sim::RunNeedle(options, variants, [&](double share) {
+      progress.Update(static_cast<int64_t>(100 * share));
+    });
+  }
+  const std::vector<std::string> assumptions = StudyAssumptions(options);
+  std::string text = GridText(options, Grid(options, cells), width) + "\nAssumed:\n";
+  for (const std::string& line : assumptions)
+    text += fmt::format("- {}\n", Wrap(line, width - 2, "  "));
+  for (const Machine& m : NeedleMachines(variants))
+    text += fmt::format("- {}\n", Wrap(fmt::format("{}: {}", m.name, EvidenceText(m.row->evidence)),
+                                       width - 2, "  "));
+  Json list = Json::array();
+  for (const sim::NeedleCell& c : cells) list.push_back(CellJson(c));
+  const Json json = {{"seed", options.seed},
+                     {"head_dim", options.head_dim},
+                     {"trials", options.trials},
+                     {"guessing", 1.0 / sim::kCodewords},
+                     {"assumptions", assumptions},
+                     {"machines", NeedleMachinesJson(variants)},
+                     {"cells", list}};
+  return {json, text, {}};
+}
+
 void AddNeedle(CLI::App& app, GlobalOptions& global) {
   const auto a = std::make_shared<Arguments>();
   CLI::App* command =
@@ -290,7 +299,7 @@ void AddNeedle(CLI::App& app, GlobalOptions& global) {
   command->add_option("--weight", a->weights, "Softmax weight w of the needle")->delimiter(',');
   command->add_option("--trials", a->trials, "Queries a cell, a multiple of 8");
   command->add_option("--head-dim", a->head_dim, "64, 96, 128, 192 or 256");
-  command->add_option("--qkv", a->tensors.path,
+  command->add_option("--qkv", a->qkv,
                       "Your own tensors instead: .safetensors with q, k, v, or .npy [3, ...]");
   command->add_option("--scale", a->tensors.scale,
                       "With --qkv: E4M3 scale a tensor, 1 (vLLM's default) or amax");
@@ -304,7 +313,7 @@ void AddNeedle(CLI::App& app, GlobalOptions& global) {
       "  lostbits needle --qkv your.safetensors --scale amax");
   command->callback([a, &global] {
     global.run = [=, &global] {
-      return a->tensors.path.empty() ? RunStudy(*a, global) : NeedleOnTensors(a->tensors, global);
+      return a->qkv.empty() ? RunStudy(*a, global) : RunOnTensors(*a, global);
     };
   });
 }

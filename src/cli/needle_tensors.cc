@@ -83,24 +83,6 @@ Tensor Third(const Tensor& all, int i, const char* name) {
   return t;
 }
 
-std::array<Operand, 3> ReadQkv(const TensorRun& run) {
-  constexpr std::array<const char*, 3> kNames{"q", "k", "v"};
-  std::array<Operand, 3> qkv;
-  if (run.path.ends_with(".npy")) {
-    const Tensor all = ReadTensor(run.path);
-    if (all.shape.empty() || all.shape[0] != 3)
-      throw std::invalid_argument(fmt::format(
-          "{}: expected Q, K and V stacked as [3, ...], found {}", run.path, ShapeText(all.shape)));
-    for (int i = 0; i < 3; ++i)
-      qkv[static_cast<size_t>(i)] =
-          ReadOperand(Third(all, i, kNames[static_cast<size_t>(i)]), run.scale);
-  } else {
-    for (size_t i = 0; i < 3; ++i)
-      qkv[i] = ReadOperand(ReadTensor(run.path + ":" + kNames[i]), run.scale);
-  }
-  return qkv;
-}
-
 /// Q cut down to its last rows.
 void KeepLastQueries(Operand* q, int64_t rows) {
   const int64_t all = q->shape[1], row = q->shape[2] * q->shape[3];
@@ -116,7 +98,7 @@ void KeepLastQueries(Operand* q, int64_t rows) {
   *q = std::move(kept);
 }
 
-void PrintTable(const std::vector<sim::HeadError>& errors, size_t variants) {
+std::string HeadsText(const std::vector<sim::HeadError>& errors, size_t variants, int width) {
   Table table;
   for (const char* title : {"batch", "KV head", "row"}) table.AddColumn(title);
   for (const char* title : {"relative error", "gain", "keys without trace"})
@@ -139,15 +121,37 @@ void PrintTable(const std::vector<sim::HeadError>& errors, size_t variants) {
                     ShareText(e.keys_lost)});
     }
   }
-  fmt::print("{}", table.Text(OutputWidth()));
+  return table.Text(width);
 }
 
 }  // namespace
 
-int NeedleOnTensors(const TensorRun& run, const GlobalOptions& global) {
+Qkv ReadQkv(const std::string& path) {
+  constexpr std::array<const char*, 3> kNames{"q", "k", "v"};
+  Qkv qkv{.source = path, .tensors = {}};
+  const bool stacked = path.ends_with(".npy");
+  Tensor all;
+  if (stacked) {
+    all = ReadTensor(path);
+    if (all.shape.empty() || all.shape[0] != 3)
+      throw std::invalid_argument(fmt::format(
+          "{}: expected Q, K and V stacked as [3, ...], found {}", path, ShapeText(all.shape)));
+  }
+  for (size_t i = 0; i < 3; ++i)
+    qkv.tensors[i] =
+        stacked ? Third(all, static_cast<int>(i), kNames[i]) : ReadTensor(path + ":" + kNames[i]);
+  return qkv;
+}
+
+void CheckTensorRun(const TensorRun& run) {
   if (run.scale != "1" && run.scale != "amax")
     throw std::invalid_argument(fmt::format("--scale: expected 1 or amax, found '{}'", run.scale));
-  std::array<Operand, 3> qkv = ReadQkv(run);
+}
+
+Report TensorReport(const TensorRun& run, const Qkv& given, int threads, int width) {
+  CheckTensorRun(run);
+  std::array<Operand, 3> qkv;
+  for (size_t i = 0; i < 3; ++i) qkv[i] = ReadOperand(given.tensors[i], run.scale);
   Operand &q = qkv[0], &k = qkv[1], &v = qkv[2];
   const int64_t queries = q.shape[1], rows = run.rows;
   if (rows < 1 || rows > queries)
@@ -179,39 +183,35 @@ int NeedleOnTensors(const TensorRun& run, const GlobalOptions& global) {
     Progress progress("needle: percent", 100);
     errors = sim::CompareOnTensors(
         inputs(true), inputs(false), true,
-        static_cast<float>(1 / std::sqrt(static_cast<double>(d))), variants, global.threads,
+        static_cast<float>(1 / std::sqrt(static_cast<double>(d))), variants, threads,
         [&](double share) { progress.Update(static_cast<int64_t>(100 * share)); });
   }
-  if (global.json) {
-    Json list = Json::array();
-    for (const sim::HeadError& e : errors)
-      list.push_back({{"batch", e.batch},
-                      {"kv_head", e.kv_head},
-                      {"variant", e.variant},
-                      {"relative_error", NumberJson(e.error.relative)},
-                      {"gain", NumberJson(e.error.gain)},
-                      {"keys_lost", NumberJson(e.keys_lost)}});
-    PrintJson("needle", {{"file", run.path},
-                         {"q_shape", q.shape},
-                         {"k_shape", k.shape},
-                         {"descale", {q.descale, k.descale, v.descale}},
-                         {"saturated", {q.saturated, k.saturated, v.saturated}},
-                         {"assumptions", NeedleAssumptions()},
-                         {"machines", NeedleMachinesJson(variants)},
-                         {"heads", list}});
-    return kFine;
-  }
-  fmt::print(
+  Json list = Json::array();
+  for (const sim::HeadError& e : errors)
+    list.push_back({{"batch", e.batch},
+                    {"kv_head", e.kv_head},
+                    {"variant", e.variant},
+                    {"relative_error", NumberJson(e.error.relative)},
+                    {"gain", NumberJson(e.error.gain)},
+                    {"keys_lost", NumberJson(e.keys_lost)}});
+  const Json json = {{"file", given.source},
+                     {"q_shape", q.shape},
+                     {"k_shape", k.shape},
+                     {"descale", {q.descale, k.descale, v.descale}},
+                     {"saturated", {q.saturated, k.saturated, v.saturated}},
+                     {"assumptions", NeedleAssumptions()},
+                     {"machines", NeedleMachinesJson(variants)},
+                     {"heads", list}};
+  std::string text = fmt::format(
       "{}: the last {} of {} queries over {} keys, causal; errors against exact attention on "
       "the tensors in BF16\n"
       "E4M3 scales q {}, k {}, v {}; elements saturated: q {}, k {}, v {}\n\n",
-      run.path, rows, queries, k.shape[1], q.descale, k.descale, v.descale, q.saturated,
+      given.source, rows, queries, k.shape[1], q.descale, k.descale, v.descale, q.saturated,
       k.saturated, v.saturated);
-  PrintTable(errors, variants.size() + 1);
-  fmt::print("\nAssumed:\n");
+  text += HeadsText(errors, variants.size() + 1, width) + "\nAssumed:\n";
   for (const std::string& line : NeedleAssumptions())
-    fmt::print("- {}\n", Wrap(line, OutputWidth() - 2, "  "));
-  return kFine;
+    text += fmt::format("- {}\n", Wrap(line, width - 2, "  "));
+  return {json, text, {}};
 }
 
 }  // namespace lostbits::cli

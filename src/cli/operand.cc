@@ -89,23 +89,10 @@ Json OperandJson(const Operand& o) {
   return json;
 }
 
-Scales LoadScales(const std::string& text, const char* option) {
-  Scales scales;
-  if (text.empty()) return scales;
+namespace {
+
+Scales Checked(Scales scales, const char* option) {
   scales.given = true;
-  char* end = nullptr;
-  const float number = std::strtof(text.c_str(), &end);
-  if (*end == '\0') {
-    scales.values = {number};
-  } else {
-    const Tensor values = DecodeTensor(ReadTensor(text));
-    if (values.format != fp8::kFP32)
-      throw std::invalid_argument(
-          fmt::format("{}: expected float32 scales, found {}", values.source, values.dtype));
-    scales.shape = values.shape;
-    for (int64_t i = 0; i < values.Count(); ++i)
-      scales.values.push_back(fp8::BitCast<float>(static_cast<uint32_t>(values.Code(i))));
-  }
   for (size_t i = 0; i < scales.values.size(); ++i) {
     if (!std::isfinite(scales.values[i]) || scales.values[i] <= 0)
       throw std::invalid_argument(fmt::format(
@@ -113,6 +100,27 @@ Scales LoadScales(const std::string& text, const char* option) {
           scales.shape.empty() ? "" : fmt::format(" at element {}", i)));
   }
   return scales;
+}
+
+}  // namespace
+
+Scales LoadScales(const std::string& text, const char* option) {
+  if (text.empty()) return {};
+  char* end = nullptr;
+  const float number = std::strtof(text.c_str(), &end);
+  if (*end == '\0') return Checked({.shape = {}, .values = {number}}, option);
+  return AsScales(ReadTensor(text), option);
+}
+
+Scales AsScales(const Tensor& tensor, const char* option) {
+  const Tensor values = DecodeTensor(tensor);
+  if (values.format != fp8::kFP32)
+    throw std::invalid_argument(
+        fmt::format("{}: expected float32 scales, found {}", values.source, values.dtype));
+  Scales scales{.shape = values.shape, .values = {}};
+  for (int64_t i = 0; i < values.Count(); ++i)
+    scales.values.push_back(fp8::BitCast<float>(static_cast<uint32_t>(values.Code(i))));
+  return Checked(std::move(scales), option);
 }
 
 std::string WriteValues(const std::string& path, const Tensor& tensor, const std::string& name) {

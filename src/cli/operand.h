@@ -55,6 +55,8 @@ struct Scales {
 };
 /// Throws if `text` is neither, or a scale is NaN, infinite, zero or negative. "" gives none.
 Scales LoadScales(const std::string& text, const char* option);
+/// The scales a tensor holds, under the same conditions.
+Scales AsScales(const Tensor& tensor, const char* option);
 
 /// Writes values: .npy files get float32 where numpy knows no such format. Returns a line about it.
 std::string WriteValues(const std::string& path, const Tensor& tensor, const std::string& name);

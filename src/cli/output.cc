@@ -13,6 +13,12 @@
 
 namespace lostbits::cli {
 
+void CheckRange(std::string_view option, int64_t value, int64_t least, int64_t most) {
+  if (value < least || value > most)
+    throw std::invalid_argument(
+        fmt::format("{}: expected {} to {}, found {}", option, least, most, value));
+}
+
 void CheckEvidence(const Machine& machine, const GlobalOptions& global) {
   const sim::Evidence& e = machine.row->evidence;
   if (e.level == sim::EvidenceLevel::kAssumed && !global.allow_unverified)
@@ -53,6 +59,15 @@ void PrintJson(std::string_view command, const Json& body) {
   all.update(body);
   // Names from files may hold bytes that are no UTF-8: replaced, not thrown over.
   fmt::print("{}\n", all.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+void PrintReport(std::string_view command, const Report& report, const GlobalOptions& global) {
+  for (const Machine& machine : report.machines) PrintEvidence(machine, global);
+  if (global.json) {
+    PrintJson(command, report.json);
+  } else {
+    fmt::print("{}", report.text);
+  }
 }
 
 Json NumberJson(double x) {

@@ -49,6 +49,9 @@ struct GlobalOptions {
   std::function<int()> run;  ///< what the chosen command does; returns an exit code
 };
 
+/// A whole number, within [least, most]; one clear error naming `option` otherwise.
+void CheckRange(std::string_view option, int64_t value, int64_t least, int64_t most);
+
 /// Throws Failure(kNoEvidence) for an assumed row the user did not allow.
 void CheckEvidence(const Machine& machine, const GlobalOptions& global);
 /// Says on stderr what the row rests on; not with --json, which carries EvidenceJson. Called when
@@ -56,6 +59,15 @@ void CheckEvidence(const Machine& machine, const GlobalOptions& global);
 void PrintEvidence(const Machine& machine, const GlobalOptions& global);
 /// {"machine", "altered", "evidence", "vectors", "gpus", "source", "gaps", "disputes", "note"}.
 Json EvidenceJson(const Machine& machine);
+
+/// What a command has to say: for programs, and for people.
+struct Report {
+  Json json;
+  std::string text;
+  std::vector<Machine> machines;  ///< that it computed with
+};
+/// Prints a report as the user wants it, after the evidence of its machines.
+void PrintReport(std::string_view command, const Report& report, const GlobalOptions& global);
 
 /// Prints {"schema_version", "command", ...body} and a newline.
 void PrintJson(std::string_view command, const Json& body);

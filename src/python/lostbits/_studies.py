@@ -1,0 +1,168 @@
+"""Where the bits went, who differs from whom, and whether a needle is found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from . import _lostbits
+from ._arrays import take, take_optional
+
+
+class Report(dict[str, Any]):
+    """What a command of the program says: as a dict what its --json prints (numbers that are not
+    finite as "nan", "inf", "-inf"), as a str what it prints for people."""
+
+    def __init__(self, json_and_text: tuple[str, str]):
+        super().__init__(json.loads(json_and_text[0]))
+        self._text = json_and_text[1]
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def explain(
+    a: Any = None,
+    b: Any = None,
+    c: Any = None,
+    *,
+    machine: str,
+    scale_a: Any = None,
+    scale_b: Any = None,
+    promote: int = 0,
+    step: int | str = "",
+    width: int = 100,
+    allow_unverified: bool = False,
+) -> Report:
+    """Where the bits of one dot product went, term by term: exponent, shift, bits dropped, sum,
+    rounding. print() it.
+
+    a, b      [k]: codes, or values that are encoded first (see `dot`); or a alone: a line of hex
+              "a codes ; b codes ; c word". Neither: the machine's worked example
+    c         one number in the accumulator's format; None: +0
+    scale_a, scale_b   [ceil(k / block)], of machines with block scales
+    promote   instructions between flushes to an FP32 sum; 0: never
+    step      of a long chain, the instruction to show in full: 1, 2, ... or "worst"
+    width     columns of the text
+
+    Returns a Report. For finite results exact - returned = lost_to_alignment + lost_to_rounding +
+    lost_to_promotion, exactly. Raises ValueError as `dot`. Source: sim/trace.h.
+    """
+    line = a if isinstance(a, str) else ""
+    if line and b is not None:
+        raise ValueError("b: expected None beside a line of hex, which holds a, b and c")
+    if not line and (a is None) != (b is None):
+        raise ValueError("expected both a and b, a line of hex, or neither; found one of them")
+    return Report(
+        _lostbits.explain(
+            line.replace("\n", " "),
+            None if line else take_optional(a, "a"),
+            take_optional(b, "b"),
+            take_optional(c, "c"),
+            machine,
+            take_optional(scale_a, "scale_a"),
+            take_optional(scale_b, "scale_b"),
+            promote,
+            str(step),
+            width,
+            allow_unverified,
+        )
+    )
+
+
+def compare(
+    machine_a: str,
+    machine_b: str,
+    *,
+    a: Any = None,
+    b: Any = None,
+    promote_a: int = 0,
+    promote_b: int = 0,
+    split_k_a: int = 1,
+    split_k_b: int = 1,
+    data: str = "normal",
+    m: int = 32,
+    n: int = 32,
+    k: int = 4096,
+    seed: int = 0,
+    width: int = 100,
+    allow_unverified: bool = False,
+    threads: int = 0,
+) -> Report:
+    """The same inputs through two machines, recipes or attention presets, and why they part.
+
+    machine_a, machine_b   matrix units (see `machines`), or attention presets, then with settings
+              behind: "fa3.sm90.e4m3@decode,splits=4"
+    a, b      [m, k] and [k, n] values of a typed array, encoded for both sides; None: drawn
+    promote_a, ..., split_k_b   each side's recipe (see `gemm`)
+    data      "normal", or "wide": normal times 2^-6 .. 2^6; m, n, k, seed: of what is drawn
+
+    Returns a Report: how many outputs differ, by how many ulp, and for each feature in which the
+    two differ what moving it alone does. Raises ValueError as `gemm`. Source: sim/compare.h.
+    """
+    return Report(
+        _lostbits.compare(
+            machine_a,
+            machine_b,
+            take_optional(a, "a"),
+            take_optional(b, "b"),
+            promote_a,
+            promote_b,
+            split_k_a,
+            split_k_b,
+            data,
+            m,
+            n,
+            k,
+            seed,
+            width,
+            allow_unverified,
+            threads,
+        )
+    )
+
+
+def needle(
+    q: Any = None,
+    k: Any = None,
+    v: Any = None,
+    *,
+    contexts: Sequence[int] = (),
+    means: Sequence[float] = (),
+    weights: Sequence[float] = (),
+    trials: int = 256,
+    head_dim: int = 128,
+    scale: str = "1",
+    rows: int = 1,
+    seed: int = 0,
+    width: int = 100,
+    threads: int = 0,
+) -> Report:
+    """Does one key survive a long FP8 attention? The grid of the program's `needle`, or with q, k
+    and v what FP8 attention does to your own tensors.
+
+    contexts  numbers of keys, 1024 to 2^20; (): 1k, 2k, ..., 128k
+    means     of V, in units of one codeword entry; weights: softmax weight of the needle, in (0, 1)
+    trials    queries a cell, a multiple of 8
+    q, k, v   [batch, seqlen, heads, dim] (see `attention`): typed values, finite
+    scale     of q, k, v in E4M3: "1" (vLLM's default) or "amax"; rows: how many of the last queries
+
+    Returns a Report with "cells" (or "heads"): retrieval, relative error, gain and the share of
+    keys that left no trace, for exact attention, BF16, FP8 one-level, two-level every tile, every 4
+    and every 64 tiles, and Blackwell; with "assumptions". Raises ValueError on what is out of
+    range. The default grid takes about a minute on two cores. Source: sim/needle.h.
+    """
+    if (q is None) != (k is None) or (q is None) != (v is None):
+        raise ValueError("expected q, k and v, or none of them; found some")
+    if q is not None:
+        return Report(
+            _lostbits.needle_tensors(
+                take(q, "q"), take(k, "k"), take(v, "v"), scale, rows, width, threads
+            )
+        )
+    return Report(
+        _lostbits.needle(
+            list(contexts), list(means), list(weights), trials, head_dim, seed, width, threads
+        )
+    )

@@ -1,0 +1,61 @@
+"""The package itself: what it exports, its documentation, its stubs."""
+
+import inspect
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+import lostbits
+
+SOURCE = ROOT / "src" / "python" / "lostbits"
+FUNCTIONS = [name for name in lostbits.__all__ if inspect.isfunction(getattr(lostbits, name))]
+
+
+def test_everything_the_issue_names_is_there():
+    for name in ("encode decode finfo dot mma gemm attention explain compare machines needle "
+                 "exact_gemm exact_attention").split():
+        assert name in FUNCTIONS, name
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_documented_and_typed(name):
+    function = getattr(lostbits, name)
+    text, signature = inspect.getdoc(function), inspect.signature(function)
+    assert signature.return_annotation is not inspect.Signature.empty
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not inspect.Parameter.empty, parameter
+    if name in ("attention_presets",):
+        return
+    for section in "Source:", "Raise" if name != "exact_attention" else "Errors":
+        assert section in text or "Errors as" in text, f"{name} does not say {section}"
+    missing = [p for p in signature.parameters
+               if p not in text and "Arguments as" not in text and "see `" not in text]
+    assert set(missing) <= {"threads", "width", "allow_unverified", "seed"}, missing
+
+
+def test_stubs_are_those_of_the_module(tmp_path):
+    """_lostbits.pyi is what nanobind says of the module; the rest is typed in the source."""
+    assert (SOURCE / "py.typed").exists()
+    new = tmp_path / "_lostbits.pyi"
+    subprocess.run([sys.executable, "-m", "nanobind.stubgen", "-q", "-m", "lostbits._lostbits",
+                    "-o", new], check=True)
+    assert new.read_text() == (SOURCE / "_lostbits.pyi").read_text(), (
+        f"run {sys.executable} -m nanobind.stubgen -m lostbits._lostbits "
+        f"-o {SOURCE / '_lostbits.pyi'}")
+
+
+def test_version_is_the_programs(program):
+    assert program.text("--version").split() == ["lostbits", lostbits.__version__]
+
+
+def test_readme_lines_run():
+    """The Python lines of README.md, as a reader would paste them."""
+    text = pathlib.Path(ROOT / "README.md").read_text()
+    lines = text.split("```python\n")[1].split("```")[0]
+    run = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    shown = [line.split("# ", 1)[1] for line in lines.splitlines() if "# " in line]
+    assert shown and run.stdout.splitlines() == shown
