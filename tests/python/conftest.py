@@ -17,6 +17,8 @@ try:
 except ImportError:
     torch = None
 
+pytest_plugins = ["pytester"]
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HOPPER = "hopper:wgmma:e4m3:f32"
 

@@ -20,12 +20,14 @@ from ._lostbits import NoEvidenceError
 from ._lostbits import version as __version__
 from ._products import dot, exact_gemm, gemm, machines, mma
 from ._studies import Report, compare, explain, needle
+from .testing import assert_matches_hardware
 
 __all__ = [
     "FormatInfo",
     "NoEvidenceError",
     "Report",
     "__version__",
+    "assert_matches_hardware",
     "attention",
     "attention_presets",
     "compare",

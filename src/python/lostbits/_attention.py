@@ -53,6 +53,7 @@ def attention(
     sinks     [heads_q] float32: a logit a query head that takes weight and gives nothing
     exp2      "correctly-rounded" (default) or "polynomial": no GPU's ex2.approx is modelled
     output_format   "bfloat16" (default) or "float32"
+    allow_unverified   computes with kernels and machines that are only assumed
     threads   0: all. Never changes a bit.
 
     Returns O in q's shape and library; with return_lse also the natural log-sum-exp, float32

@@ -124,6 +124,7 @@ def gemm(
     scale_a   one number, or [m, ceil(k / 128)]; scale_b: one number, or [ceil(k / 128),
               ceil(n / 128)]: what the products are multiplied by, float32, finite and > 0
     output_format   float32, bfloat16 or float16; "": the accumulator's
+    allow_unverified   computes with rows whose evidence is only assumed
     threads   0: all. Never changes a bit.
 
     Returns [m, n] in output_format and a's library. FP32 steps round to nearest even and keep
@@ -163,6 +164,7 @@ def exact_gemm(
     a         [m, k]; b: [k, n], or [n, k] with b_transposed: any type up to float32. Nothing is
               encoded: codes count as the numbers they stand for
     a_format, b_format   of unsigned integers that hold codes
+    threads   0: all. Never changes a bit.
 
     Returns [m, n] float64 in a's library, to nearest even. NaN and Inf follow IEEE 754 whatever the
     order; an exact zero is +0. Raises ValueError on shapes that do not fit, naming both, and on
