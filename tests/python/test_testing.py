@@ -27,6 +27,13 @@ def operands(rng):
     return a, b
 
 
+@pytest.fixture(autouse=True)
+def temporary_folder(tmp_path, monkeypatch):
+    """Where operands too long for a command line are written."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 def failure(*arguments, **options):
     with pytest.raises(testing.HardwareMismatch) as error:
         testing.assert_matches_hardware(*arguments, **options)

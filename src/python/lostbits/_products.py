@@ -19,7 +19,8 @@ def machines(name: str = "") -> list[dict[str, Any]]:
     alone also has its sources and a worked example. Raises ValueError with the nearest names.
     Source: sim/arch_table.h, whose rows name theirs.
     """
-    return json.loads(_lostbits.machines(name))
+    rows: list[dict[str, Any]] = json.loads(_lostbits.machines(name))
+    return rows
 
 
 def dot(

@@ -72,7 +72,7 @@ class Problem:
         """The words that a recipe gives."""
         order = _block_order(recipe, self.a.shape[1])
         a, b = (self.a, self.b) if order is None else (self.a[:, order], self.b[order])
-        d = gemm(
+        d: np.ndarray = gemm(
             a,
             b,
             machine=recipe.machine,
@@ -96,10 +96,11 @@ class Problem:
     def part(self, rows: np.ndarray, cols: np.ndarray) -> Problem:
         """Some rows and columns of it; all columns where the scales of b are blocks."""
         options = dict(self.options)
-        if np.ndim(options.get("scale_b")) == 2:
+        scale_a, scale_b = options.get("scale_a"), options.get("scale_b")
+        if scale_b is not None and np.ndim(scale_b) == 2:
             cols = np.arange(self.out.shape[1])
-        if np.ndim(options.get("scale_a")) == 2:
-            options["scale_a"] = np.ascontiguousarray(options["scale_a"][rows])
+        if scale_a is not None and np.ndim(scale_a) == 2:
+            options["scale_a"] = np.ascontiguousarray(scale_a[rows])
         if options.get("c") is not None:
             options["c"] = options["c"][np.ix_(rows, cols)]
         return replace(
@@ -203,8 +204,8 @@ def sieve(problem: Problem, recipes: Iterable[Recipe], wrong: np.ndarray) -> Ite
         order = np.argsort(~hits, kind="stable")  # hits first
         return np.sort(order[:count])
 
-    rows = few(wrong.any(1), 4)
-    small = problem.part(rows, few(wrong[rows].any(0), 16))
+    rows = few(np.asarray(wrong.any(1)), 4)
+    small = problem.part(rows, few(np.asarray(wrong[rows].any(0)), 16))
     for recipe in recipes:
         if small.matches(recipe) and problem.matches(recipe):
             yield recipe

@@ -24,6 +24,8 @@ from typing import Any
 
 import pytest
 
+from . import __version__, testing
+
 _KEY = "lostbits"  # of a test's user_properties, which travel with its report
 
 
@@ -46,8 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def matches_hardware(request: pytest.FixtureRequest) -> Callable[..., None]:
     """`lostbits.testing.assert_matches_hardware` with the arguments of the test's marker."""
-    from . import testing
-
     marker = request.node.get_closest_marker("lostbits")
     defaults = {} if marker is None else dict(marker.kwargs)
     if marker is not None and marker.args:
@@ -67,9 +67,8 @@ def matches_hardware(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    result = getattr(call.excinfo.value, "result", None) if call.excinfo else None
-    if isinstance(result, dict) and type(call.excinfo.value).__name__ == "HardwareMismatch":
-        item.user_properties.append((_KEY, result))
+    if call.excinfo is not None and isinstance(call.excinfo.value, testing.HardwareMismatch):
+        item.user_properties.append((_KEY, call.excinfo.value.result))
 
 
 class _Reporter:
@@ -82,8 +81,6 @@ class _Reporter:
             self._checks.extend(_checks_of(report))
 
     def pytest_sessionfinish(self) -> None:
-        from . import __version__
-
         body = {"schema_version": 1, "lostbits": __version__, "checks": self._checks}
         beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
         beside.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")

@@ -70,7 +70,8 @@ def assert_matches_hardware(
     Two NaNs are equal. Raises HardwareMismatch (an AssertionError) that tells how many outputs
     differ, the first and the worst in hex and in ulp (numbers of the output's format between the
     two, plus one), what is wrong where that can be told (zeros, a tile of outputs or of k left
-    out, another recipe that does match, exact arithmetic), and the command that explains the first.
+    out, another recipe that does match, exact arithmetic), and the command that explains the first
+    (operands too long to paste go into a file of the temporary folder).
     Raises ValueError as `lostbits.gemm`.
     """
     result = check_against_hardware(
