@@ -179,7 +179,8 @@ OutputWords Mma(const Words& a_words, const Words& b_words, const OptionalWords&
                 allow_unverified, threads);
   }
   const Coded a = TakeCodes(Take(a_words, "a"), spec.a), b = TakeCodes(Take(b_words, "b"), spec.b);
-  const auto [m, k, n] = cli::CheckProduct("a", a.shape, "b", b.shape, false);
+  const cli::ProductShape shape = cli::CheckProduct("a", a.shape, "b", b.shape, false);
+  const int64_t m = shape.m, k = shape.k, n = shape.n;
   const int64_t blocks = BlocksOf(spec, k);
   const Coded sa = TakeBlockScales(scale_a_words, spec, "scale_a", {m, blocks});
   const Coded sb = TakeBlockScales(scale_b_words, spec, "scale_b", {blocks, n});
