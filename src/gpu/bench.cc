@@ -81,7 +81,10 @@ void BenchGemm(Backend& device, const Choice& choice, Report& report) {
 }
 
 void BenchAttention(Backend& device, const Choice& choice, Report& report) {
-  if (device.info().capability != 90) return;
+  if (device.info().capability != 90) {
+    report.Add("attention wgmma", {}, 0, "PFLOP/s", 0, "");
+    return;
+  }
   struct Size {
     int64_t queries, keys;
     int heads_q, heads_kv, head_dim, splits;
