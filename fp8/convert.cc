@@ -119,6 +119,29 @@ void DecodeWithIntegers(const ConstCodes& in, std::span<float> out, const Decode
   });
 }
 
+// What RunLanes needs to encode.
+struct EncodeJob {
+  Format from, to;
+  EncodePolicy policy;
+  EncodePlan encode;
+  DecodePlan decode;
+};
+
+EncodeJob MakeEncodeJob(Format from, Format to, const EncodePolicy& policy) {
+  EncodeJob job{from, to, policy, MakeEncodePlan(to, policy), MakeDecodePlan(from, {})};
+  job.decode.any_nan = true;
+  return job;
+}
+
+// Kept from call to call: short arrays come many in a row, of the same formats.
+const EncodeJob& EncodeJobFor(Format from, Format to, const EncodePolicy& policy) {
+  thread_local EncodeJob last = MakeEncodeJob(from, to, policy);
+  if (!(last.from == from && last.to == to && last.policy == policy)) {
+    last = MakeEncodeJob(from, to, policy);
+  }
+  return last;
+}
+
 }  // namespace
 
 EncodeCounts& EncodeCounts::operator+=(const EncodeCounts& other) {
@@ -147,16 +170,14 @@ void Encode(ConstCodes in, Codes out, const EncodePolicy& policy, const EncodeOp
   if (options.path.kind == Path::kLanes && !lanes_can)
     throw std::invalid_argument("expected no FP64, no kept NaN payloads and no counts for lanes");
   if (lanes_can && options.path.kind != Path::kIntegers) {
-    const EncodePlan plan = MakeEncodePlan(out.format, policy);
-    DecodePlan decode = MakeDecodePlan(in.format, {});
-    decode.any_nan = true;
+    const EncodeJob& job = EncodeJobFor(in.format, out.format, policy);
     const uint32_t* random = words == 0 ? nullptr : options.random.data();
     RunLanes({.in = in.data,
               .out = out.data,
               .n = in.size,
               .random = random,
-              .encode = &plan,
-              .decode = decode},
+              .encode = &job.encode,
+              .decode = job.decode},
              options.path.target);
   } else if (options.counts != nullptr) {
     EncodeWithIntegers<true>(in, out, policy, options);

@@ -75,20 +75,20 @@ HWY_INLINE V DecodeNarrow(D d, V code, const DecodePlan& plan) {
   return bits;
 }
 
-/// Codes of E8M0, BF16, TF32 and FP32, a code a lane.
-template <class D, class V = hn::Vec<D>>
+/// Codes of E8M0, BF16, TF32 or FP32, a code a lane.
+template <Format kFrom, class D, class V = hn::Vec<D>>
 HWY_INLINE V DecodeFloatExponent(D d, V code, const DecodePlan& plan) {
-  const Format f = plan.from;
-  if (f.specials == Specials::kScale) {
+  if constexpr (kFrom == kE8M0) {
     const auto field = hn::And(code, hn::Set(d, 0xFFu));
     V bits = hn::ShiftLeft<23>(field);
     bits = hn::IfThenElse(hn::Eq(field, hn::Zero(d)), hn::Set(d, 0x0040'0000u), bits);  // 2^-127
     return hn::IfThenElse(hn::Eq(field, hn::Set(d, 0xFFu)), hn::Set(d, plan.nan), bits);
+  } else {
+    V bits = code;
+    if (kFrom.pad != 0) bits = hn::AndNot(hn::Set(d, (1u << kFrom.pad) - 1), bits);
+    if (StorageBits(kFrom) == 16) bits = hn::ShiftLeft<16>(bits);
+    return WithNan(d, bits, plan);
   }
-  V bits = code;
-  if (f.pad != 0) bits = hn::AndNot(hn::Set(d, (1u << f.pad) - 1), bits);
-  if (StorageBits(f) == 16) bits = hn::ShiftLeft<16>(bits);
-  return WithNan(d, bits, plan);
 }
 
 #if HWY_TARGET == HWY_AVX3_DL
@@ -207,15 +207,22 @@ void DecodeEach(const In* in, uint32_t* out, size_t n, const Step& step) {
                           LOSTBITS_INLINE { hn::StoreU(step(LoadLow(d, codes)), d, x); });
 }
 
+/// From E8M0, BF16, TF32 or FP32.
+template <Format kFrom, class In>
+void DecodeFloatExponents(const void* in, uint32_t* out, size_t n, const DecodePlan& shared) {
+  const DecodePlan plan = shared;
+  const D32 d;
+  DecodeEach(static_cast<const In*>(in), out, n, [&](hn::Vec<D32> code) LOSTBITS_INLINE {
+    return DecodeFloatExponent<kFrom>(d, code, plan);
+  });
+}
+
 template <class In>
 void DecodeByArithmetic(const void* from, uint32_t* out, size_t n, const DecodePlan& shared) {
   const DecodePlan plan = shared;
   const D32 d;
   const auto* in = static_cast<const In*>(from);
   using V = hn::Vec<D32>;
-  if (HasFloatExponents(plan.from))
-    return DecodeEach(in, out, n,
-                      [&](V code) LOSTBITS_INLINE { return DecodeFloatExponent(d, code, plan); });
   switch (plan.from.specials) {
     case Specials::kFnuz:
       return DecodeEach(in, out, n, [&](V code) LOSTBITS_INLINE {
@@ -290,18 +297,20 @@ size_t DecodeByTables([[maybe_unused]] const uint8_t* in, [[maybe_unused]] uint3
 
 /// Codes to the bits of floats.
 void Decode(const void* in, uint32_t* out, size_t n, const DecodePlan& plan) {
-  const int bits = StorageBits(plan.from);
-  if (bits <= 8) {
+  const Format from = plan.from;
+  if (StorageBits(from) <= 8) {
     const auto* codes = static_cast<const uint8_t*>(in);
     const size_t done = DecodeByTables(codes, out, n, plan);
-    DecodeByArithmetic<uint8_t>(codes + done, out + done, n - done, plan);
-  } else if (kConvertsHalves && plan.from == kFP16 && plan.nan_payload == 0) {
-    DecodeHalves(static_cast<const uint16_t*>(in), out, n, plan);
-  } else if (bits <= 16) {
-    DecodeByArithmetic<uint16_t>(in, out, n, plan);
-  } else {
-    DecodeByArithmetic<uint32_t>(in, out, n, plan);
+    if (from == kE8M0)
+      return DecodeFloatExponents<kE8M0, uint8_t>(codes + done, out + done, n - done, plan);
+    return DecodeByArithmetic<uint8_t>(codes + done, out + done, n - done, plan);
   }
+  if (from == kBF16) return DecodeFloatExponents<kBF16, uint16_t>(in, out, n, plan);
+  if (from == kTF32) return DecodeFloatExponents<kTF32, uint32_t>(in, out, n, plan);
+  if (from == kFP32) return DecodeFloatExponents<kFP32, uint32_t>(in, out, n, plan);
+  if (kConvertsHalves && plan.nan_payload == 0)
+    return DecodeHalves(static_cast<const uint16_t*>(in), out, n, plan);
+  return DecodeByArithmetic<uint16_t>(in, out, n, plan);
 }
 
 }  // namespace HWY_NAMESPACE

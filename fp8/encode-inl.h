@@ -39,6 +39,13 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// Floats by their bits, or by the upper halves of them: BF16.
+template <class In>
+HWY_INLINE hn::Vec<D32> LoadFloats(D32 d, const In* in) {
+  if constexpr (sizeof(In) == 4) return hn::LoadU(d, in);
+  return hn::ShiftLeft<16>(LoadLow(d, in));
+}
+
 constexpr uint32_t kInfinityBits = 0x7F80'0000;
 constexpr uint32_t kSignBit = 0x8000'0000;
 
@@ -47,10 +54,11 @@ constexpr float PowerOfTwo(int exponent) {
 }
 
 /// The magnitude's code plus Offset in the low bits, and other things above them.
-template <int kM, LaneRounding kRounding, class D, class V = hn::Vec<D>>
+template <LaneRounding kRounding, class D, class V = hn::Vec<D>>
 HWY_INLINE V RoundedCode(D d, V bits, V magnitude, V random, const EncodePlan& plan) {
   const hn::RebindToFloat<D> df;
   const hn::RebindToSigned<D> di;
+  const int dropped = 23 - plan.to.mantissa_bits;
   const V smallest_normal = hn::Set(d, static_cast<uint32_t>(127 + MinExponent(plan.to)) << 23);
   V clamp = hn::Set(d, plan.clamp[0]);
   if constexpr (kRounding == LaneRounding::kModeSigned) {
@@ -62,23 +70,24 @@ HWY_INLINE V RoundedCode(D d, V bits, V magnitude, V random, const EncodePlan& p
   const auto a_value = hn::BitCast(df, a), e_value = hn::BitCast(df, e);
 
   if constexpr (kRounding == LaneRounding::kMode) {
-    const V t = hn::BitCast(d, hn::MulAdd(e_value, hn::Set(df, PowerOfTwo(23 - kM)), a_value));
-    return hn::Add(t, hn::ShiftRight<23 - kM>(t));
+    const V t = hn::BitCast(d, hn::MulAdd(e_value, hn::Set(df, PowerOfTwo(dropped)), a_value));
+    return hn::Add(t, hn::ShiftRightSame(t, dropped));
   } else if constexpr (kRounding == LaneRounding::kModeSigned) {
     const V sign = hn::And(bits, hn::Set(d, kSignBit));
     const auto x = hn::BitCast(df, hn::Or(a, sign));
-    const V scale = hn::Or(hn::BitCast(d, hn::Set(df, PowerOfTwo(23 - kM))), sign);
+    const V scale = hn::Or(hn::BitCast(d, hn::Set(df, PowerOfTwo(dropped))), sign);
     const V t = hn::BitCast(d, hn::MulAdd(e_value, hn::BitCast(df, scale), x));
-    return hn::Add(t, hn::ShiftRight<23 - kM>(t));
+    return hn::Add(t, hn::ShiftRightSame(t, dropped));
   } else if constexpr (kRounding == LaneRounding::kAway) {
-    const V t = hn::BitCast(d, hn::MulAdd(e_value, hn::Set(df, PowerOfTwo(22 - kM)), a_value));
+    const V t = hn::BitCast(d, hn::MulAdd(e_value, hn::Set(df, PowerOfTwo(dropped - 1)), a_value));
     const V q = hn::ShiftRight<1>(hn::Add(t, hn::Set(d, 1u)));
-    return hn::Add(q, hn::ShiftRight<23 - kM>(t));
+    return hn::Add(q, hn::ShiftRightSame(t, dropped));
   } else {
-    const auto adder = hn::BitCast(df, hn::Add(e, hn::Set(d, uint32_t{23 - kM} << 23)));
+    const auto adder =
+        hn::BitCast(df, hn::Add(e, hn::Set(d, static_cast<uint32_t>(dropped) << 23)));
     const auto sum = hn::Add(a_value, adder);
     const V t = hn::BitCast(d, sum);
-    const V code = hn::Add(t, hn::ShiftRight<23 - kM>(t));
+    const V code = hn::Add(t, hn::ShiftRightSame(t, dropped));
     const auto lost = hn::Sub(a_value, hn::Sub(sum, adder));  // both exact
     const V one = hn::Set(d, 1u);
     if constexpr (kRounding == LaneRounding::kOdd) {
@@ -89,7 +98,7 @@ HWY_INLINE V RoundedCode(D d, V bits, V magnitude, V random, const EncodePlan& p
       // those if and only if uncut they do.
       constexpr bool kWide = kRounding == LaneRounding::kStochasticWide;
       const int places = kWide ? 32 : plan.random_bit_count;
-      const uint32_t field = static_cast<uint32_t>(2 * 127 + kM + places);
+      const uint32_t field = static_cast<uint32_t>(2 * 127 + 23 - dropped + places);
       const V inverse = hn::Sub(hn::Set(d, field << 23), e);
       const auto part = hn::Mul(lost, hn::BitCast(df, inverse));
       if constexpr (!kWide) {
@@ -99,24 +108,24 @@ HWY_INLINE V RoundedCode(D d, V bits, V magnitude, V random, const EncodePlan& p
         const auto up = hn::Ge(part, hn::ConvertTo(df, hn::BitCast(di, need)));
         return hn::Sub(code, VecFromMask(d, hn::RebindMask(d, up)));  // a true lane is -1
       }
-      // Two halves, since ConvertTo is signed.
-      const auto half = hn::Set(df, 0x1p31f);
-      const auto upper = hn::Ge(part, half);
-      const auto rest = hn::Sub(part, hn::IfThenElseZero(upper, half));
-      const V top = hn::And(VecFromMask(d, hn::RebindMask(d, upper)), hn::Set(d, kSignBit));
-      const V fraction = hn::Or(hn::BitCast(d, hn::ConvertTo(di, rest)), top);
-      const V sum32 = hn::Add(fraction, hn::ShiftLeftSame(random, 32 - plan.random_bit_count));
-      const V carry = VecFromMask(d, hn::Lt(sum32, fraction));
-      return hn::Sub(code, carry);
+      // part + r > 2^32 - 1, where r is `random` at the top: part, cut, above ~r, which may be cut
+      // to a float too, since part is one. In two halves, since ConvertTo is signed.
+      const V limit = hn::Not(hn::ShiftLeftSame(random, 32 - plan.random_bit_count));
+      const auto high = hn::ConvertTo(df, hn::BitCast(di, hn::ShiftRight<16>(limit)));
+      const auto low = hn::ConvertTo(df, hn::BitCast(di, hn::And(limit, hn::Set(d, 0xFFFFu))));
+      const auto most = hn::MulAdd(high, hn::Set(df, 65536.0f), low);
+      const auto up = hn::Gt(hn::Trunc(part), most);
+      return hn::Sub(code, VecFromMask(d, hn::RebindMask(d, up)));
     }
   }
 }
 
 /// What RoundedCode is too high by.
-template <int kM, LaneRounding kRounding>
+template <LaneRounding kRounding>
 HWY_INLINE uint32_t Offset(const EncodePlan& plan) {
+  const int mantissa_bits = plan.to.mantissa_bits;
   const int later = kRounding == LaneRounding::kAway ? 22 : 23;
-  return static_cast<uint32_t>(127 + MinExponent(plan.to) + later - kM) << kM;
+  return static_cast<uint32_t>(127 + MinExponent(plan.to) + later - mantissa_bits) << mantissa_bits;
 }
 
 template <class D, class V = hn::Vec<D>>
@@ -129,6 +138,7 @@ HWY_INLINE bool AllFinite([[maybe_unused]] D d, V magnitude) {
 /// Codes with their specials, from codes that are right for all finite numbers.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V WithSpecials(D d, V bits, V magnitude, V code, const EncodePlan& plan) {
+  if (HWY_LIKELY(AllFinite(d, magnitude))) return code;
   const hn::RebindToSigned<D> di;
   const V negative = hn::BitCast(d, hn::BroadcastSignBit(hn::BitCast(di, bits)));
   const auto pick = [&](const uint32_t(&codes)[2]) HWY_ATTR {
@@ -141,12 +151,13 @@ HWY_INLINE V WithSpecials(D d, V bits, V magnitude, V code, const EncodePlan& pl
 }
 
 /// Whole codes, specials too.
-template <int kM, LaneRounding kRounding, class D, class V = hn::Vec<D>>
+template <LaneRounding kRounding, class D, class V = hn::Vec<D>>
 HWY_INLINE V WholeCode(D d, V bits, V random, const EncodePlan& plan) {
   const V magnitude = hn::And(bits, hn::Set(d, kSignBit - 1));
-  const V rounded = RoundedCode<kM, kRounding>(d, bits, magnitude, random, plan);
-  const V offset = hn::Set(d, Offset<kM, kRounding>(plan));
-  V code = hn::And(hn::Sub(rounded, offset), hn::Set(d, kM > 4 ? 0xFFFFu : 0xFFu));
+  const V rounded = RoundedCode<kRounding>(d, bits, magnitude, random, plan);
+  const V offset = hn::Set(d, Offset<kRounding>(plan));
+  V code =
+      hn::And(hn::Sub(rounded, offset), hn::Set(d, StorageBits(plan.to) > 8 ? 0xFFFFu : 0xFFu));
   V sign = hn::ShiftLeftSame(hn::ShiftRight<31>(bits), MagnitudeBits(plan.to));
   if (plan.to.specials == Specials::kFnuz)
     sign = hn::IfThenZeroElse(hn::Eq(code, hn::Zero(d)), sign);
@@ -155,55 +166,47 @@ HWY_INLINE V WholeCode(D d, V bits, V random, const EncodePlan& plan) {
 
 #if HWY_TARGET == HWY_SCALAR
 
-template <class D>
-HWY_INLINE size_t BlockSize(D /*d*/) {
-  return 1;
-}
-/// One float to one code.
-template <int kM, LaneRounding kRounding, class D>
-HWY_INLINE void EncodeBlock(D d, const uint32_t* in, const uint32_t* random, uint8_t* out,
+/// One number to one code.
+template <LaneRounding kRounding, class D, class In>
+HWY_INLINE void EncodeBlock(D d, const In* in, const uint32_t* random, uint8_t* out,
                             const EncodePlan& plan) {
   constexpr bool kRandom = kRounding >= LaneRounding::kStochastic;
   const auto word = hn::Set(d, kRandom ? *random : 0);
-  const auto code = WholeCode<kM, kRounding>(d, hn::LoadU(d, in), word, plan);
+  const auto code = WholeCode<kRounding>(d, LoadFloats(d, in), word, plan);
   *out = static_cast<uint8_t>(hn::GetLane(code));
 }
 
 #else
 
-template <class D>
-HWY_INLINE size_t BlockSize(D d) {
-  return 4 * hn::Lanes(d);
-}
 /// Four vectors of floats to one of codes.
-template <int kM, LaneRounding kRounding, class D>
-HWY_INLINE void EncodeBlock(D d, const uint32_t* in, const uint32_t* random, uint8_t* out,
+template <LaneRounding kRounding, class D, class In>
+HWY_INLINE void EncodeBlock(D d, const In* in, const uint32_t* random, uint8_t* out,
                             const EncodePlan& plan) {
   using V = hn::Vec<D>;
   const size_t n = hn::Lanes(d);
   constexpr bool kRandom = kRounding >= LaneRounding::kStochastic;
   const auto word = [&](size_t k)
                         HWY_ATTR { return kRandom ? hn::LoadU(d, random + k * n) : hn::Zero(d); };
-  const V x0 = hn::LoadU(d, in), x1 = hn::LoadU(d, in + n);
-  const V x2 = hn::LoadU(d, in + 2 * n), x3 = hn::LoadU(d, in + 3 * n);
+  const V x0 = LoadFloats(d, in), x1 = LoadFloats(d, in + n);
+  const V x2 = LoadFloats(d, in + 2 * n), x3 = LoadFloats(d, in + 3 * n);
   const V mask = hn::Set(d, kSignBit - 1);
   const V m0 = hn::And(x0, mask), m1 = hn::And(x1, mask);
   const V m2 = hn::And(x2, mask), m3 = hn::And(x3, mask);
   const V top = hn::Max(hn::Max(m0, m1), hn::Max(m2, m3));
   if (HWY_UNLIKELY(!AllFinite(d, top))) {
-    const V c0 = WholeCode<kM, kRounding>(d, x0, word(0), plan);
-    const V c1 = WholeCode<kM, kRounding>(d, x1, word(1), plan);
-    const V c2 = WholeCode<kM, kRounding>(d, x2, word(2), plan);
-    const V c3 = WholeCode<kM, kRounding>(d, x3, word(3), plan);
+    const V c0 = WholeCode<kRounding>(d, x0, word(0), plan);
+    const V c1 = WholeCode<kRounding>(d, x1, word(1), plan);
+    const V c2 = WholeCode<kRounding>(d, x2, word(2), plan);
+    const V c3 = WholeCode<kRounding>(d, x3, word(3), plan);
     StoreBytes(d, GatherLowBytes(d, c0, c1, c2, c3), out);
     return;
   }
   const hn::Repartition<uint8_t, D> d8;
-  const V c0 = RoundedCode<kM, kRounding>(d, x0, m0, word(0), plan);
-  const V c1 = RoundedCode<kM, kRounding>(d, x1, m1, word(1), plan);
-  const V c2 = RoundedCode<kM, kRounding>(d, x2, m2, word(2), plan);
-  const V c3 = RoundedCode<kM, kRounding>(d, x3, m3, word(3), plan);
-  const auto offset = hn::Set(d8, static_cast<uint8_t>(Offset<kM, kRounding>(plan)));
+  const V c0 = RoundedCode<kRounding>(d, x0, m0, word(0), plan);
+  const V c1 = RoundedCode<kRounding>(d, x1, m1, word(1), plan);
+  const V c2 = RoundedCode<kRounding>(d, x2, m2, word(2), plan);
+  const V c3 = RoundedCode<kRounding>(d, x3, m3, word(3), plan);
+  const auto offset = hn::Set(d8, static_cast<uint8_t>(Offset<kRounding>(plan)));
   const auto code = hn::Sub(hn::BitCast(d8, GatherLowBytes(d, c0, c1, c2, c3)), offset);
   V sign = hn::And(GatherHighBytes(d, x0, x1, x2, x3), hn::Set(d, 0x8080'8080u));
   if (MagnitudeBits(plan.to) < 7) sign = hn::ShiftRightSame(sign, 7 - MagnitudeBits(plan.to));
@@ -271,48 +274,45 @@ HWY_INLINE V FloatExponentCode(D d, V bits, V random, const EncodePlan& plan) {
     const V sign = hn::And(negative, hn::Set(d, static_cast<uint32_t>(SignMask(plan.to))));
     code = hn::Or(code, sign);
   }
-  if (HWY_LIKELY(AllFinite(d, magnitude))) return code;
   return WithSpecials(d, bits, magnitude, code, plan);
 }
 
-template <int kM, LaneRounding kRounding, class Out>
-void EncodeSmall(const uint32_t* in, const uint32_t* random, Out* out, size_t n,
+template <LaneRounding kRounding, class In, class Out>
+void EncodeSmall(const In* in, const uint32_t* random, Out* out, size_t n,
                  const EncodePlan& shared) {
   const EncodePlan plan = shared;  // a copy: no store of a code can change it
   constexpr bool kRandom = kRounding >= LaneRounding::kStochastic;
   const D32 d;
   if constexpr (sizeof(Out) == 1) {
-    ForEachBlock<kRandom>(
-        BlockSize(d), in, random, out, n,
-        [&](const uint32_t* x, const uint32_t* r, uint8_t* codes)
-            LOSTBITS_INLINE { EncodeBlock<kM, kRounding>(d, x, r, codes, plan); });
+    const size_t block = HWY_TARGET == HWY_SCALAR ? 1 : 4 * hn::Lanes(d);
+    ForEachBlock<kRandom>(block, in, random, out, n,
+                          [&](const In* x, const uint32_t* r, uint8_t* codes)
+                              LOSTBITS_INLINE { EncodeBlock<kRounding>(d, x, r, codes, plan); });
   } else {
     ForEachBlock<kRandom>(hn::Lanes(d), in, random, out, n,
-                          [&](const uint32_t* x, const uint32_t* r, Out* codes) LOSTBITS_INLINE {
+                          [&](const In* x, const uint32_t* r, Out* codes) LOSTBITS_INLINE {
                             const auto word = kRandom ? hn::LoadU(d, r) : hn::Zero(d);
-                            StoreLow(d, WholeCode<kM, kRounding>(d, hn::LoadU(d, x), word, plan),
+                            StoreLow(d, WholeCode<kRounding>(d, LoadFloats(d, x), word, plan),
                                      codes);
                           });
   }
 }
 
-template <int kM, class Out>
-void EncodeSmallRounded(const uint32_t* in, const uint32_t* random, void* out, size_t n,
+template <class In, class Out>
+void EncodeSmallRounded(const void* from, const uint32_t* random, void* out, size_t n,
                         const EncodePlan& plan) {
+  const auto* in = static_cast<const In*>(from);
   auto* codes = static_cast<Out*>(out);
   switch (plan.lane_rounding) {
-    case LaneRounding::kMode:
-      return EncodeSmall<kM, LaneRounding::kMode>(in, nullptr, codes, n, plan);
+    case LaneRounding::kMode: return EncodeSmall<LaneRounding::kMode>(in, nullptr, codes, n, plan);
     case LaneRounding::kModeSigned:
-      return EncodeSmall<kM, LaneRounding::kModeSigned>(in, nullptr, codes, n, plan);
-    case LaneRounding::kAway:
-      return EncodeSmall<kM, LaneRounding::kAway>(in, nullptr, codes, n, plan);
-    case LaneRounding::kOdd:
-      return EncodeSmall<kM, LaneRounding::kOdd>(in, nullptr, codes, n, plan);
+      return EncodeSmall<LaneRounding::kModeSigned>(in, nullptr, codes, n, plan);
+    case LaneRounding::kAway: return EncodeSmall<LaneRounding::kAway>(in, nullptr, codes, n, plan);
+    case LaneRounding::kOdd: return EncodeSmall<LaneRounding::kOdd>(in, nullptr, codes, n, plan);
     case LaneRounding::kStochastic:
-      return EncodeSmall<kM, LaneRounding::kStochastic>(in, random, codes, n, plan);
+      return EncodeSmall<LaneRounding::kStochastic>(in, random, codes, n, plan);
     case LaneRounding::kStochasticWide:
-      return EncodeSmall<kM, LaneRounding::kStochasticWide>(in, random, codes, n, plan);
+      return EncodeSmall<LaneRounding::kStochasticWide>(in, random, codes, n, plan);
   }
 }
 
@@ -332,8 +332,9 @@ void EncodeFloatExponent(const uint32_t* in, const uint32_t* random, Out* out, s
 }
 
 template <int kDrop, class Out>
-void EncodeFloatExponentRounded(const uint32_t* in, const uint32_t* random, void* out, size_t n,
+void EncodeFloatExponentRounded(const void* from, const uint32_t* random, void* out, size_t n,
                                 const EncodePlan& plan) {
+  const auto* in = static_cast<const uint32_t*>(from);
   auto* codes = static_cast<Out*>(out);
   switch (plan.rounding) {
     case Rounding::kNearestEven:
@@ -353,8 +354,14 @@ void EncodeFloatExponentRounded(const uint32_t* in, const uint32_t* random, void
   }
 }
 
-/// Floats, given by their bits, to codes.
-void Encode(const uint32_t* in, const uint32_t* random, void* out, size_t n,
+/// Whether Encode below reads codes of `from`; those of other formats are decoded for it.
+inline bool Reads(Format from, const EncodePlan& plan) {
+  const bool to_bytes = !HasFloatExponents(plan.to) && StorageBits(plan.to) <= 8;
+  return from == kFP32 || (from == kBF16 && to_bytes);
+}
+
+/// Floats, given by their bits or, if `bf16`, the upper halves of these, to codes.
+void Encode(bool bf16, const void* in, const uint32_t* random, void* out, size_t n,
             const EncodePlan& plan) {
   if (HasFloatExponents(plan.to)) {
     switch (plan.to.mantissa_bits) {
@@ -362,17 +369,14 @@ void Encode(const uint32_t* in, const uint32_t* random, void* out, size_t n,
       case 7: return EncodeFloatExponentRounded<16, uint16_t>(in, random, out, n, plan);
       case 10: return EncodeFloatExponentRounded<13, uint32_t>(in, random, out, n, plan);
       default:
-        return EncodeFloatExponent<0, Rounding::kTowardZero>(in, nullptr,
-                                                             static_cast<uint32_t*>(out), n, plan);
+        return EncodeFloatExponent<0, Rounding::kTowardZero>(
+            static_cast<const uint32_t*>(in), nullptr, static_cast<uint32_t*>(out), n, plan);
     }
   }
-  switch (plan.to.mantissa_bits) {
-    case 1: return EncodeSmallRounded<1, uint8_t>(in, random, out, n, plan);
-    case 2: return EncodeSmallRounded<2, uint8_t>(in, random, out, n, plan);
-    case 3: return EncodeSmallRounded<3, uint8_t>(in, random, out, n, plan);
-    case 4: return EncodeSmallRounded<4, uint8_t>(in, random, out, n, plan);
-    default: return EncodeSmallRounded<10, uint16_t>(in, random, out, n, plan);
-  }
+  if (StorageBits(plan.to) > 8)
+    return EncodeSmallRounded<uint32_t, uint16_t>(in, random, out, n, plan);
+  if (bf16) return EncodeSmallRounded<uint16_t, uint8_t>(in, random, out, n, plan);
+  return EncodeSmallRounded<uint32_t, uint8_t>(in, random, out, n, plan);
 }
 
 }  // namespace HWY_NAMESPACE

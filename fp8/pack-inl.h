@@ -12,8 +12,7 @@
 
 #include "hwy/highway.h"
 
-// For lambdas in loops: called twice, they would not be inlined, and load their constants each
-// time.
+// For lambdas in loops: not inlined, they would load their constants each time.
 #undef LOSTBITS_INLINE
 #define LOSTBITS_INLINE HWY_ATTR __attribute__((always_inline))
 
@@ -99,20 +98,28 @@ HWY_INLINE void StoreBytes(D d, V bytes, uint8_t* out) {
 using D32 = hn::ScalableTag<uint32_t>;
 
 /// Runs `step(in, random, out)` on every whole block of elements, and once on padded copies of what
-/// is left. `random` is null, and stays so, unless kRandom.
+/// is left; one loop serves both, since `step` is large and compiled where it is called.
+/// `random` is null, and stays so, unless kRandom.
 template <bool kRandom, class In, class Out, class Step>
 HWY_INLINE void ForEachBlock(size_t block, const In* in, const uint32_t* random, Out* out, size_t n,
                              const Step& step) {
-  size_t i = 0;
-  for (; i + block <= n; i += block) step(in + i, kRandom ? random + i : nullptr, out + i);
-  if (i == n) return;
-  In last_in[HWY_MAX_BYTES] = {};
-  uint32_t last_random[HWY_MAX_BYTES] = {};
+  const size_t whole = n / block * block, left = n - whole;
+  In last_in[HWY_MAX_BYTES];
+  uint32_t last_random[HWY_MAX_BYTES];
   Out last_out[HWY_MAX_BYTES];
-  std::copy(in + i, in + n, last_in);
-  if constexpr (kRandom) std::copy(random + i, random + n, last_random);
-  step(last_in, kRandom ? last_random : nullptr, last_out);
-  std::copy(last_out, last_out + (n - i), out + i);
+  Out* const rest = out + whole;
+  for (size_t end = whole;; end = block) {
+    for (size_t i = 0; i < end; i += block) step(in + i, kRandom ? random + i : nullptr, out + i);
+    if (out == last_out || left == 0) break;
+    std::fill(std::copy(in + whole, in + n, last_in), last_in + block, In{0});
+    if constexpr (kRandom) {
+      std::fill(std::copy(random + whole, random + n, last_random), last_random + block, 0u);
+      random = last_random;
+    }
+    in = last_in;
+    out = last_out;
+  }
+  if (left != 0) std::copy(last_out, last_out + left, rest);
 }
 
 /// A vector of words of which the low `sizeof(Out)` bytes are stored.

@@ -1,11 +1,12 @@
-// The fused group in lanes: one lane is one output, products follow one another in increasing k.
+// One fused group in lanes: what every form of it shares. One lane is one output, products follow
+// one another in increasing k.
 //
 // What each lane does is DotGroup of sim/accum.h, with exponents biased by 127 throughout (the
 // field of an FP32 c as it stands). Two things differ in form, and neither in value:
-//   - a nonzero product or c marks its exponent; a zero one carries kZeroExponent, below the rest;
-//   - an output that meets Inf, NaN, or a result outside FP32's normal range is marked, and the
-//     caller computes that group of it by the integers. Every FP16 result of finite operands is
-//     computed here.
+//   - a nonzero product or c marks its exponent; a zero one lies below the rest;
+//   - an output that meets Inf, NaN, or a number the form does not hold is marked, and the caller
+//     computes that group of it by the integers. Every FP16 result of finite operands is computed
+//     here.
 #if defined(LOSTBITS_SIM_ACCUM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LOSTBITS_SIM_ACCUM_INL_H_
 #undef LOSTBITS_SIM_ACCUM_INL_H_
@@ -29,13 +30,30 @@ namespace lostbits::sim {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Two consecutive int16 (or one word) of A, for every column.
-HWY_INLINE V32 Broadcast(const void* pair) {
+using D8 = hn::Repartition<int8_t, D32>;
+using V8 = hn::Vec<D8>;
+using VF32 = hn::Vec<DF32>;
+
+// A group's operands, where each row of A and each strip of B keeps them.
+template <int kRows, int kColumns>
+struct GroupOperands {
+  const uint8_t* a[kRows];
+  const uint8_t* b[kColumns];
+};
+
+// What a group is made of. `lane`: the first column within a strip, where a vector is narrower.
+struct GroupShape {
+  AccumSpec spec;
+  BlockLayout a, b;
+  int64_t lane;
+};
+
+// One word of A, for every column.
+HWY_INLINE V32 Broadcast(const void* word) {
   int32_t bits;
-  std::memcpy(&bits, pair, sizeof(bits));
+  std::memcpy(&bits, word, sizeof(bits));
   return hn::Set(D32(), bits);
 }
-HWY_INLINE V16 BroadcastPair(const int16_t* pair) { return hn::BitCast(D16(), Broadcast(pair)); }
 
 // sum + a[2i] * b[2i] + a[2i + 1] * b[2i + 1] in lane i.
 HWY_INLINE V32 AddPairs(V16 a, V16 b, V32 sum) {
@@ -52,193 +70,170 @@ HWY_INLINE V32 AddPairs(V16 a, V16 b, V32 sum) {
 #endif
 }
 
-HWY_INLINE V32 BothHalves(V32 small) {
+// The largest sum of two exponents, where they fit bytes, for each output. Four products share a
+// lane.
+template <int kRows, int kColumns>
+HWY_INLINE void LargestExponents(const GroupOperands<kRows, kColumns>& ops, int group, int64_t lane,
+                                 V32 (&largest)[kRows][kColumns]) {
+  const D8 d8;
   const D32 d;
-  return hn::Or(hn::And(small, hn::Set(d, 0xFFFF)), hn::ShiftLeft<16>(small));
+  V8 m[kRows][kColumns];
+  for (int r = 0; r < kRows; ++r) {
+    for (int s = 0; s < kColumns; ++s) m[r][s] = hn::Set(d8, -128);
+  }
+  for (int k = 0; k < group; k += 4) {
+    V8 b[kColumns];
+    for (int s = 0; s < kColumns; ++s) {
+      b[s] = hn::Load(d8, reinterpret_cast<const int8_t*>(ops.b[s]) + k * kStrip + 4 * lane);
+    }
+    for (int r = 0; r < kRows; ++r) {
+      const V8 a = hn::BitCast(d8, Broadcast(ops.a[r] + k));
+      for (int s = 0; s < kColumns; ++s) {
+        m[r][s] = hn::Max(m[r][s], hn::SaturatedAdd(a, b[s]));
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int s = 0; s < kColumns; ++s) {
+      const auto up = [&](V32 shifted) HWY_ATTR { return hn::BitCast(d8, shifted); };
+      m[r][s] = hn::Max(m[r][s], up(hn::ShiftLeft<16>(hn::BitCast(d, m[r][s]))));
+      m[r][s] = hn::Max(m[r][s], up(hn::ShiftLeft<8>(hn::BitCast(d, m[r][s]))));
+      largest[r][s] = hn::ShiftRight<24>(hn::BitCast(d, m[r][s]));
+    }
+  }
 }
 
-// The larger of the two halves, in both.
-HWY_INLINE V16 MaxOfHalves(V16 v) {
-  return hn::Max(v, hn::BitCast(D16(), hn::RotateRight<16>(hn::BitCast(DU32(), v))));
-}
-
-// A group's operands, where each row of A and the strip of B keep them.
-template <int kRows>
-struct GroupOperands {
-  const uint8_t* a[kRows];
-  const uint8_t* b;
+// The common exponent of a group, and c cut to it.
+struct Alignment {
+  V32 exponent;
+  V32 addend;  ///< a signed integer in units of 2^(exponent - F)
 };
 
-// The largest exponent among the products, in both halves of each lane.
-template <int kRows>
-HWY_INLINE void MaxExponents(const GroupOperands<kRows>& ops, int group, int64_t lane,
-                             V16 (&e_max)[kRows]) {
-  const D16 d;
-  const auto* eb = reinterpret_cast<const int16_t*>(ops.b) + 2 * lane;
-  for (int r = 0; r < kRows; ++r) e_max[r] = hn::Set(d, 2 * kZeroExponent);
-  for (int k = 0; k < group; k += 2, eb += 2 * kStrip) {
-    const V16 b = hn::Load(d, eb);
-    for (int r = 0; r < kRows; ++r) {
-      const V16 a = BroadcastPair(reinterpret_cast<const int16_t*>(ops.a[r]) + k);
-      e_max[r] = hn::Max(e_max[r], hn::Add(a, b));
-    }
-  }
-  for (int r = 0; r < kRows; ++r) e_max[r] = MaxOfHalves(e_max[r]);
-}
+// Common exponents, biased, beyond which the integers take over: scales and results stay normal.
+inline constexpr int kHighestAligned = kExponentBias + 62;
+static_assert(kHighestAligned < kExponentBias + kByteSpecial + kByteZero);  // so do Inf and NaN
+constexpr int LowestAligned(int fraction_bits) { return fraction_bits + 1; }
 
-// ---- F = 13, output E8M13 or FP16: products in 16-bit halves -----------------------------------
-
-// Exponents of a sum in the comfortable range, biased: S * 2^(e_max - 13) with 1 <= |S| < 2^20 is
-// then a normal FP32 number. c = 0 takes the low end, where no FP8 product reaches.
-inline constexpr int kNarrowLow = kExponentBias - 113;
-inline constexpr int kNarrowHigh = kExponentBias + 107;
-
-// magnitude >> min(bits, 15); 0 <= magnitude < 2^15, bits >= 0.
-HWY_INLINE V16 CutHalf(V16 magnitude, V16 bits) {
-  const D16 d;
-  const DU16 du;
 #if HWY_TARGET <= HWY_AVX3
-  // This instruction gives 0 beyond 15 by itself.
-  return hn::BitCast(d, hn::Shr(hn::BitCast(du, magnitude), hn::BitCast(du, bits)));
+// A product that is exact or of no consequence; no flag is raised.
+HWY_INLINE VF32 MulQuietly(VF32 x, VF32 y) {
+  return VF32{_mm512_mul_round_ps(x.raw, y.raw, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)};
+}
+// Toward zero; of a number beyond int32, or NaN, anything.
+HWY_INLINE V32 CutToInteger(VF32 x) {
+  return V32{_mm512_cvtt_roundps_epi32(x.raw, _MM_FROUND_NO_EXC)};
+}
+HWY_INLINE VF32 CutToFloat(V32 x) {
+  return VF32{_mm512_cvt_roundepi32_ps(x.raw, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)};
+}
+HWY_INLINE VF32 MulAddTowardZero(VF32 x, VF32 y, VF32 z) {
+  return VF32{_mm512_fmadd_round_ps(x.raw, y.raw, z.raw, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)};
+}
 #else
-  // No 16-bit shift by lanes here: the upper half of 2 * magnitude * 2^(15 - bits). The power's
-  // upper byte is 2^(7 - bits), its lower one 2^(7 - (bits - 8)), 0 where the exponent is negative.
-  const hn::Repartition<uint8_t, D16> d8;
-  alignas(16) static constexpr uint8_t kPowers[16] = {128, 64, 32, 16, 8, 4, 2, 1};
-  const V16 clamped = hn::Min(bits, hn::Set(d, 15));
-  const auto bytes = hn::BitCast(d8, hn::Or(clamped, hn::ShiftLeft<8>(clamped)));
-  const auto index = hn::Add(bytes, hn::BitCast(d8, hn::Set(d, 0xF8)));
-  const auto power = hn::TableLookupBytesOr0(hn::LoadDup128(d8, kPowers), index);
-  const auto twice = hn::BitCast(du, hn::Add(magnitude, magnitude));
-  return hn::BitCast(d, hn::MulHigh(twice, hn::BitCast(du, power)));
+HWY_INLINE VF32 MulQuietly(VF32 x, VF32 y) { return hn::Mul(x, y); }
+HWY_INLINE V32 CutToInteger(VF32 x) {
+#if HWY_TARGET == HWY_AVX2
+  return V32{_mm256_cvttps_epi32(x.raw)};
+#elif HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128
+  return V32{_mm_cvttps_epi32(x.raw)};
+#else
+  return hn::ConvertTo(D32(), x);
 #endif
 }
+#endif
 
-/// One group of kRows x Lanes(D32) outputs. c[r] holds accumulators and receives results; bad[r]
-/// marks lanes that the integers must do.
-template <fp8::Format kAcc, int kRows>
-HWY_INLINE void NarrowGroup(const GroupOperands<kRows>& ops, const BlockLayout& a_layout,
-                            const BlockLayout& b_layout, const AccumSpec& spec, int64_t lane,
-                            V32 (&c)[kRows], M32 (&bad)[kRows]) {
-  constexpr bool kHalf = kAcc == fp8::kFP16;
-  const D32 d32;
-  const DF32 df32;
-  const D16 d;
-  V16 e_max[kRows];
-  MaxExponents<kRows>(ops, spec.group, lane, e_max);
-  const int exponent_of_zero = kHalf ? spec.e_zero + kExponentBias : kNarrowLow;
-  V32 e[kRows], sum[kRows];
-  for (int r = 0; r < kRows; ++r) {
-    const LaneAddend addend = TakeApart<kAcc>(c[r], exponent_of_zero);
-    const V32 presented = kHalf ? Presented<kAcc>(addend.exponent) : addend.exponent;
-    e_max[r] = hn::Max(e_max[r], hn::BitCast(d, BothHalves(presented)));
-    e[r] = hn::ShiftRight<16>(hn::BitCast(d32, e_max[r]));
-    // To 13 fraction bits, and to the common exponent.
-    V32 significand = addend.significand;
-    V32 bits = hn::Sub(e[r], addend.exponent);
-    if constexpr (kHalf) {
-      significand = hn::ShiftLeft<13 - kAcc.mantissa_bits>(significand);
-    } else {
-      bits = hn::Add(bits, hn::Set(d32, kAcc.mantissa_bits - 13));
-    }
-    sum[r] = Negate(Cut(significand, bits), addend.negative);
-  }
-  const int64_t at = 2 * lane;
-  const auto* eb = reinterpret_cast<const int16_t*>(ops.b) + at;
-  const auto* mb = reinterpret_cast<const int16_t*>(ops.b + b_layout.significands) + at;
-  const auto* sb = reinterpret_cast<const int16_t*>(ops.b + b_layout.signs) + at;
-  for (int k = 0; k < spec.group; k += 2, eb += 2 * kStrip, mb += 2 * kStrip, sb += 2 * kStrip) {
-    const V16 b_exponent = hn::Load(d, eb);
-    const V16 b_significand = hn::Load(d, mb);
-    const V16 b_sign = hn::Load(d, sb);
-    for (int r = 0; r < kRows; ++r) {
-      const uint8_t* a = ops.a[r] + sizeof(int16_t) * static_cast<size_t>(k);
-      const V16 a_exponent = BroadcastPair(reinterpret_cast<const int16_t*>(a));
-      const V16 a_significand =
-          BroadcastPair(reinterpret_cast<const int16_t*>(a + a_layout.significands));
-      const V16 a_flip = BroadcastPair(reinterpret_cast<const int16_t*>(a + a_layout.signs));
-      const V16 bits = hn::Sub(hn::Sub(e_max[r], a_exponent), b_exponent);
-      const V16 product = hn::Mul(a_significand, b_significand);
-      sum[r] = AddPairs(CutHalf(product, bits), hn::Xor(b_sign, a_flip), sum[r]);
-    }
-  }
-  for (int r = 0; r < kRows; ++r) {
-    // |sum| < 2^24: the conversion is exact.
-    if constexpr (kHalf) {
-      const V32 negative = hn::ShiftRight<31>(sum[r]);
-      const V32 word = hn::BitCast(d32, hn::ConvertTo(df32, Negate(sum[r], negative)));
-      c[r] = HalfWord(word, hn::Sub(e[r], hn::Set(d32, kExponentBias + 13)), negative);
-      bad[r] = hn::Gt(e[r], hn::Set(d32, kSpecialThreshold));
-      continue;
-    }
-    // Its low 10 bits lie below E8M13.
-    const V32 word = hn::And(hn::BitCast(d32, hn::ConvertTo(df32, sum[r])),
-                             hn::Set(d32, static_cast<int32_t>(0xFFFF'FC00)));
-    const V32 scale = hn::ShiftLeft<23>(hn::Sub(e[r], hn::Set(d32, kExponentBias + 13)));
-    c[r] = hn::IfThenZeroElse(hn::Eq(sum[r], hn::Zero(d32)), hn::Add(word, scale));
-    bad[r] = Outside(e[r], kNarrowLow, kNarrowHigh);
-  }
-}
-
-// ---- F = 23..25, output FP32 or FP16: products in 32-bit lanes ---------------------------------
-
-// A product cut toward zero, less 1 if it is negative. Operands are (signed significand, sign) with
-// significands shifted so that the first product is 2 * p, p = |product| in units of
-// 2^(its exponent - F); both pairs multiplied and added give v = s * (2p + 1). Then
-// floor(v / 2^(bits + 1)) = p >> bits for s = 1, and ~(p >> bits) for s = -1, because
-// -p - 1 < -(2p + 1) / 2 < -p.
-HWY_INLINE V32 WideProduct(V32 a, V32 b, V32 bits_plus_1) {
+// 2^(F - e) as FP32, of a biased e.
+HWY_INLINE VF32 CutScale(V32 exponent, int fraction_bits) {
   const D32 d;
-  const V32 v = AddPairs(hn::BitCast(D16(), a), hn::BitCast(D16(), b), hn::Zero(d));
-  return hn::Shr(v, bits_plus_1);
+  const V32 field = hn::Sub(hn::Set(d, 2 * kExponentBias + fraction_bits), exponent);
+  return hn::BitCast(DF32(), hn::ShiftLeft<23>(field));
 }
 
-/// As NarrowGroup.
-template <fp8::Format kAcc, int kRows>
-HWY_INLINE void WideGroup(const GroupOperands<kRows>& ops, const BlockLayout& a_layout,
-                          const BlockLayout& b_layout, const AccumSpec& spec, int64_t lane,
-                          V32 (&c)[kRows], M32 (&bad)[kRows]) {
-  const D32 d32;
-  const DU32 du32;
-  const D16 d;
-  V16 e_max[kRows];
-  MaxExponents<kRows>(ops, spec.group, lane, e_max);
-  V32 e[kRows], even[kRows], odd[kRows];
-  const auto b_signs =
-      hn::Load(du32, reinterpret_cast<const uint32_t*>(ops.b + b_layout.signs) + lane);
-  for (int r = 0; r < kRows; ++r) {
-    const LaneAddend addend = TakeApart<kAcc>(c[r], kZeroExponent);
-    const V32 presented = Presented<kAcc>(addend.exponent);
-    e_max[r] = hn::Max(e_max[r], hn::BitCast(d, BothHalves(presented)));
-    e_max[r] = hn::Max(e_max[r], hn::Set(d, static_cast<int16_t>(spec.e_zero + kExponentBias)));
-    e[r] = hn::ShiftRight<16>(hn::BitCast(d32, e_max[r]));
-    const V32 shifted =
-        hn::ShiftLeftSame(addend.significand, spec.fraction_bits - kAcc.mantissa_bits);
-    odd[r] = Negate(Cut(shifted, hn::Sub(e[r], addend.exponent)), addend.negative);
-    // Every negative product comes out of WideProduct one too low.
-    const auto a_signs = hn::BitCast(du32, Broadcast(ops.a[r] + a_layout.signs));
-    even[r] = hn::BitCast(d32, hn::PopulationCount(hn::Xor(a_signs, b_signs)));
-    e_max[r] = hn::Add(e_max[r], hn::Set(d, 1));
+// kBytes: exponents came as bytes, so every real sum of two is higher than LowestAligned.
+template <fp8::Format kAcc, bool kBytes>
+HWY_INLINE Alignment Align(V32 largest, V32 c, int fraction_bits, int e_zero, M32& bad) {
+  constexpr bool kHalf = kAcc == fp8::kFP16;
+  const D32 d;
+  const DU32 du;
+  // All products zero: e_zero. To a sum in FP32 it makes no difference, nor does any exponent below
+  // that of every c that is not left to the integers.
+  const int low = kHalf ? e_zero + kExponentBias : LowestAligned(fraction_bits);
+  const M32 real = hn::Gt(largest, hn::Set(d, kBytes ? kLargestByteZero : kZeroThreshold));
+  const V32 products =
+      hn::IfThenElse(real, hn::Add(largest, hn::Set(d, kExponentBias)), hn::Set(d, low));
+  if constexpr (kHalf) {
+    const LaneAddend addend = TakeApart<kAcc>(c, kZeroExponent);
+    const V32 e = hn::Max(hn::Max(products, hn::Set(d, low)), Presented<kAcc>(addend.exponent));
+    bad = hn::Gt(e, hn::Set(d, kHighestAligned));
+    const V32 whole = hn::ShiftLeftSame(addend.significand, fraction_bits - kAcc.mantissa_bits);
+    return {e, Negate(Cut(whole, hn::Sub(e, addend.exponent)), addend.negative)};
+  } else {
+    const auto twice = hn::BitCast(du, hn::ShiftLeft<1>(c));
+    const V32 e = hn::Max(products, hn::BitCast(d, hn::ShiftRight<24>(twice)));
+    const auto below = hn::Sub(twice, hn::Set(du, 1));
+    const auto tiny = hn::Lt(below, hn::Set(du, (static_cast<uint32_t>(low) << 24) - 1));
+    const M32 outside =
+        kBytes ? hn::Gt(e, hn::Set(d, kHighestAligned)) : Outside(e, low, kHighestAligned);
+    bad = hn::Or(outside, hn::RebindMask(d, tiny));
+    const VF32 scale = CutScale(e, fraction_bits);
+    return {e, CutToInteger(MulQuietly(hn::BitCast(DF32(), c), scale))};
   }
-  const auto* eb = reinterpret_cast<const int16_t*>(ops.b) + 2 * lane;
-  const auto* mb = reinterpret_cast<const int32_t*>(ops.b + b_layout.significands) + lane;
-  for (int k = 0; k < spec.group; k += 2, eb += 2 * kStrip, mb += 2 * kStrip) {
-    const V16 b_exponent = hn::Load(d, eb);
-    const V32 b_even = hn::Load(d32, mb);
-    const V32 b_odd = hn::Load(d32, mb + kStrip);
-    for (int r = 0; r < kRows; ++r) {
-      const V16 a_exponent = BroadcastPair(reinterpret_cast<const int16_t*>(ops.a[r]) + k);
-      const uint8_t* a =
-          ops.a[r] + a_layout.significands + sizeof(int32_t) * static_cast<size_t>(k);
-      const V16 bits = hn::Min(hn::Sub(hn::Sub(e_max[r], a_exponent), b_exponent), hn::Set(d, 31));
-      const V32 bits_even = hn::And(hn::BitCast(d32, bits), hn::Set(d32, 0xFFFF));
-      const V32 bits_odd = hn::ShiftRight<16>(hn::BitCast(d32, bits));
-      even[r] = hn::Add(even[r], WideProduct(Broadcast(a), b_even, bits_even));
-      odd[r] = hn::Add(odd[r], WideProduct(Broadcast(a + sizeof(int32_t)), b_odd, bits_odd));
-    }
+}
+
+// (low + high) * 2^(exponent - F) rounded to kAcc, exponent as Align gives it: FP32 toward zero,
+// FP16 to nearest even. kBits: of the sum's magnitude, at most.
+template <fp8::Format kAcc, int kBits>
+HWY_INLINE V32 RoundWide(V32 low, V32 high, V32 exponent, int fraction_bits) {
+  const D32 d;
+  const V32 scale = hn::Sub(exponent, hn::Set(d, fraction_bits));
+  const auto times = [](VF32 x, V32 field) HWY_ATTR {
+    const auto power = hn::BitCast(DF32(), hn::ShiftLeft<23>(field));
+    return hn::BitCast(D32(), MulQuietly(x, power));
+  };
+#if HWY_TARGET <= HWY_AVX3
+  if constexpr (kAcc == fp8::kFP32 && kBits < 32) {
+    return times(CutToFloat(hn::Add(low, high)), scale);
+  } else if constexpr (kAcc == fp8::kFP32) {
+    // In two parts that are floats, added with one rounding.
+    const V32 byte = hn::Set(d, 0xFF);
+    const V32 rest = hn::Add(hn::And(low, byte), hn::And(high, byte));
+    const V32 main = hn::Add(hn::ShiftRight<8>(low), hn::ShiftRight<8>(high));
+    const DF32 df;
+    return times(
+        MulAddTowardZero(hn::ConvertTo(df, main), hn::Set(df, 256.0f), hn::ConvertTo(df, rest)),
+        scale);
   }
-  for (int r = 0; r < kRows; ++r) {
-    c[r] = RoundWide<kAcc>(even[r], odd[r], e[r], spec.fraction_bits, bad[r]);
+#endif
+  const V32 wrapped = hn::Add(low, high);
+  const V32 overflow = hn::And(hn::Xor(low, wrapped), hn::Xor(high, wrapped));
+  const V32 negative = hn::ShiftRight<31>(hn::Xor(wrapped, overflow));
+  V32 top;
+  const V32 word = MagnitudeToFloat<kAcc == fp8::kFP16>(Negate(wrapped, negative), top);
+  if constexpr (kAcc == fp8::kFP16) {
+    return HalfWord(word, hn::Add(hn::Sub(scale, hn::Set(d, kExponentBias)), top), negative);
+  } else {
+    const V32 whole = hn::Or(word, hn::ShiftLeft<31>(negative));
+    return times(hn::BitCast(DF32(), whole), hn::Add(scale, top));
+  }
+}
+
+// sum * 2^(exponent - 13) as E8M13 in an FP32 register, cut; or as FP16, to nearest even. |sum| <
+// 2^24.
+template <fp8::Format kAcc>
+HWY_INLINE V32 RoundNarrow(V32 sum, V32 exponent) {
+  const D32 d;
+  const DF32 df;
+  const V32 scale = hn::Sub(exponent, hn::Set(d, 13));
+  if constexpr (kAcc == fp8::kFP16) {
+    const V32 negative = hn::ShiftRight<31>(sum);
+    const V32 word = hn::BitCast(d, hn::ConvertTo(df, Negate(sum, negative)));
+    return HalfWord(word, hn::Sub(scale, hn::Set(d, kExponentBias)), negative);
+  } else {
+    // The conversion is exact; its low 10 bits lie below E8M13.
+    const V32 word = hn::And(hn::BitCast(d, hn::ConvertTo(df, sum)),
+                             hn::Set(d, static_cast<int32_t>(0xFFFF'FC00)));
+    return hn::BitCast(
+        d, MulQuietly(hn::BitCast(df, word), hn::BitCast(df, hn::ShiftLeft<23>(scale))));
   }
 }
 

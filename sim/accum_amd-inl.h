@@ -34,6 +34,21 @@ using DFHalf = hn::Rebind<float, D64>;  // as many floats as doubles
 using DIHalf = hn::Rebind<int32_t, D64>;
 using V64 = hn::Vec<D64>;
 
+// Rounded to FP32. Highway 1.0.3's EMU128 makes an Inf, or what rounds to it, the largest float.
+HWY_INLINE hn::Vec<DFHalf> RoundToFloats(V64 x) {
+#if HWY_TARGET == HWY_EMU128
+  const D64 d;
+  const DFHalf df;
+  alignas(16) double from[hn::MaxLanes(D64())];
+  alignas(16) float to[hn::MaxLanes(D64())];
+  hn::Store(x, d, from);
+  for (size_t i = 0; i < hn::Lanes(d); ++i) to[i] = static_cast<float>(from[i]);
+  return hn::Load(df, to);
+#else
+  return hn::DemoteTo(DFHalf(), x);
+#endif
+}
+
 // One group's operands: the packed blocks of kRows rows of A, and of the strip of B.
 template <int kRows>
 struct FloatOperands {
@@ -145,7 +160,7 @@ HWY_INLINE void ExactLanes(const FloatOperands<kRows>& ops, int group, int64_t l
   if (HWY_UNLIKELY(!hn::AllFalse(d, twice))) {
     for (int r = 0; r < kRows; ++r) sum[r] = SumToOdd(products[r], c[r], sum[r]);
   }
-  for (int r = 0; r < kRows; ++r) c[r] = hn::PromoteTo(d, hn::DemoteTo(df, sum[r]));
+  for (int r = 0; r < kRows; ++r) c[r] = hn::PromoteTo(d, RoundToFloats(sum[r]));
 }
 
 // ---- Flow::kLateFloor and kLateFloorPairs ------------------------------------------------------
@@ -270,7 +285,7 @@ HWY_INLINE hn::Vec<DFHalf> FloorSum(hn::Vec<DIHalf> products, hn::Vec<DFHalf> sc
   const auto bits = hn::BitCast(di, sum);
   const auto up = hn::And(hn::BroadcastSignBit(bits), dropped);
   const V64 floored = hn::BitCast(d, hn::AndNot(dropped, hn::Add(bits, up)));
-  return hn::DemoteTo(DFHalf(), floored);
+  return RoundToFloats(floored);
 }
 
 /// c = the group's result. bad: Inf, NaN, and what leaves the range in which FP32 shows it.

@@ -134,7 +134,7 @@ HWY_INLINE V32 ExactFloat(V32 kept, V32& top) {
 // magnitude (unsigned, up to 32 bits) as a float cut toward zero, times 2^-top. kToOdd: the last
 // bit is set if the cut lost anything, so that a further rounding to fewer bits is right.
 template <bool kToOdd>
-HWY_INLINE V32 CutToFloat(V32 magnitude, V32& top) {
+HWY_INLINE V32 MagnitudeToFloat(V32 magnitude, V32& top) {
   const D32 d;
 #if HWY_TARGET <= HWY_AVX3
   constexpr int kTowardZero = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
@@ -155,9 +155,9 @@ HWY_INLINE V32 CutToFloat(V32 magnitude, V32& top) {
 #endif
 }
 
-// A positive float's word times 2^scale, rounded to FP16 to nearest even; beyond its range Inf. A
-// result of zero is +0. `word` may be the outcome of CutToFloat<true>: its 24 bits are 13 more than
-// FP16's.
+// A positive float's word times 2^scale, a normal FP32 number, rounded to FP16 to nearest even;
+// beyond its range Inf. A result of zero is +0. `word` may be the outcome of
+// MagnitudeToFloat<true>: its 24 bits are 13 more than FP16's.
 HWY_INLINE V32 HalfWord(V32 word, V32 scale, V32 negative) {
   constexpr fp8::Format kHalf = fp8::kFP16;
   constexpr int kLowest = kExponentBias + fp8::MinExponent(kHalf);
@@ -166,9 +166,7 @@ HWY_INLINE V32 HalfWord(V32 word, V32 scale, V32 negative) {
   const V32 exponent = hn::Add(hn::ShiftRight<23>(word), scale);
   const V32 mantissa = hn::And(word, hn::Set(d, 0x7F'FFFF));
 #if HWY_TARGET <= HWY_AVX3
-  // Where every number rounds to zero or to Inf, any other does as well.
-  const V32 field = hn::Min(hn::Max(exponent, hn::Set(d, kLowest - 32)), hn::Set(d, kLowest + 64));
-  const V32 half = NearestHalf(hn::Or(mantissa, hn::ShiftLeft<23>(field)));
+  const V32 half = NearestHalf(hn::Or(mantissa, hn::ShiftLeft<23>(exponent)));
 #else
   constexpr int kDropped = 23 - kHalf.mantissa_bits;
   const DU32 du;
@@ -198,30 +196,6 @@ HWY_INLINE V32 FloatWord(V32 word, V32 scale, V32 negative, M32& bad) {
   bad = hn::And(not_zero, Outside(field, 1, 254));
   const V32 sign = hn::ShiftLeft<31>(negative);
   return hn::IfThenElseZero(not_zero, hn::Or(hn::Add(word, hn::ShiftLeft<23>(scale)), sign));
-}
-
-// (low + high) * 2^(exponent - fraction_bits) rounded to kAcc: FP32 toward zero, FP16 to nearest
-// even. exponent is biased; the sum may need 33 bits. bad: what the lanes cannot hold, or Inf or
-// NaN among the operands.
-template <fp8::Format kAcc>
-HWY_INLINE V32 RoundWide(V32 low, V32 high, V32 exponent, int fraction_bits, M32& bad) {
-  constexpr bool kHalf = kAcc == fp8::kFP16;
-  const D32 d;
-  const V32 wrapped = hn::Add(low, high);
-  const V32 overflow = hn::And(hn::Xor(low, wrapped), hn::Xor(high, wrapped));
-  const V32 negative = hn::ShiftRight<31>(hn::Xor(wrapped, overflow));
-  V32 top;
-  const V32 word = CutToFloat<kHalf>(Negate(wrapped, negative), top);
-  const V32 scale = hn::Add(hn::Sub(exponent, hn::Set(d, kExponentBias + fraction_bits)), top);
-  const M32 special = hn::Gt(exponent, hn::Set(d, kSpecialThreshold));
-  if constexpr (kHalf) {
-    bad = special;
-    return HalfWord(word, scale, negative);
-  } else {
-    const V32 result = FloatWord(word, scale, negative, bad);
-    bad = hn::Or(bad, special);
-    return result;
-  }
 }
 
 // x + y as AddNearestEven of sim/accum_amd.h has it; x is not -0. bad: what the lanes cannot hold,
@@ -287,7 +261,7 @@ HWY_INLINE V32 LateAdd(V32 x_word, V32 y_word, M32& bad) {
   const M32 special = hn::Eq(exponent, hn::Set(d, kInfExponent<kAcc>));
   if constexpr (kAcc == fp8::kFP16) {
     V32 top;
-    const V32 word = CutToFloat<true>(magnitude, top);  // below 2^30: top is 0
+    const V32 word = MagnitudeToFloat<true>(magnitude, top);  // below 2^30: top is 0
     bad = special;
     return HalfWord(word, scale, negative);
   } else {

@@ -167,6 +167,9 @@ class Block {
   // where other programs run.
   static constexpr int64_t kTeamCells = 1 << 20;
 
+  /// For one product with so many rows.
+  static Packing PackFor(int64_t rows) { return rows <= 64 ? Packing::kLater : Packing::kNow; }
+
   template <class Body>
   void InTeam(size_t count, const Body& body) {
     if (team_ == 1) {
@@ -208,7 +211,7 @@ class Block {
       for (size_t i = 0; i < tile->active.size(); ++i)
         std::memcpy(scorer.q.data() + i * row_bytes, rows_[tile->active[i]].q, row_bytes);
     }
-    scorer.packed.PackTransposed(recipe_.qk, scorer.keys(tile->first_key));
+    scorer.packed.PackTransposed(recipe_.qk, scorer.keys(tile->first_key), PackFor(rows));
     scorer.words.assign(tile->p.size(), 0);
     MultiplyAccumulate(recipe_.qk, {scorer.q.data(), in_.q.format, rows, d_, d_}, scorer.packed,
                        {scorer.words.data(), rows, n_});
@@ -259,7 +262,7 @@ class Block {
             part->decoded.push_back(fp8::Decode(v.format, v(key, c)));
         for (ValueSums& sums : part->sums) sums.AddExactly(weights, part->decoded.data());
       } else {
-        part->packed.Pack(recipe_.pv, v);
+        part->packed.Pack(recipe_.pv, v, part->sums.size() == 1 ? PackFor(rows) : Packing::kNow);
         for (ValueSums& sums : part->sums) sums.Add(weights, part->packed);
       }
     }
@@ -282,7 +285,16 @@ class Block {
 }  // namespace
 
 KeyTileSource KeyTiles(const HeadsView& x, int64_t batch, int64_t head, int64_t block_n) {
-  return [x, batch, head, block_n, padded = std::vector<uint8_t>()](int64_t first) mutable {
+  return [x, batch, head, block_n, last = int64_t{0},
+          padded = std::vector<uint8_t>()](int64_t first) mutable {
+    // The next tile, on its way from memory while this one is multiplied.
+    const int64_t next = 2 * first - std::exchange(last, first);
+    for (int64_t key = std::max<int64_t>(next, 0); key < std::min(next + block_n, x.seqlen);
+         ++key) {
+      const uint8_t* row = At(x, batch, key, head);
+      for (size_t at = 0; at < static_cast<size_t>(x.dim) * ElementSize(x.format); at += 64)
+        __builtin_prefetch(row + at, 0, 2);
+    }
     if (first + block_n <= x.seqlen)
       return CodeView{At(x, batch, first, head), x.format, block_n, x.dim, x.stride_seqlen};
     const size_t bytes = static_cast<size_t>(x.dim) * ElementSize(x.format);

@@ -104,7 +104,7 @@ class LaneCounter : public RowCounter {
     const int64_t bytes = q.format == fp8::kBF16 ? 2 : 1;
     const CodeView query{static_cast<const uint8_t*>(q.data) + at * bytes, q.format, 1, q.dim,
                          q.dim};
-    packed_.PackTransposed(recipe_.qk, keys_(first_key));
+    packed_.PackTransposed(recipe_.qk, keys_(first_key), Packing::kLater);
     MultiplyAccumulate(recipe_.qk, query, packed_, {words->data(), 1, recipe_.block_n});
   }
 
@@ -127,7 +127,7 @@ class LaneCounter : public RowCounter {
     for (int64_t i = 0; i < n; i += group) {
       const int64_t count = std::min(group, n - i);
       CountGroupOfKeys(schedule, first_key + i, i, v.Rows(i, count), *o);
-      packed_.Pack(recipe_.pv, v.Rows(i, count));
+      packed_.Pack(recipe_.pv, v.Rows(i, count), Packing::kLater);
       MultiplyAccumulate(recipe_.pv, p_codes.Cols(i, count), packed_, {o->data(), 1, d_v_});
     }
   }

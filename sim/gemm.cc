@@ -65,10 +65,14 @@ PackedB& PackedB::operator=(PackedB&&) noexcept = default;
 int64_t PackedB::k() const { return impl_->k; }
 int64_t PackedB::n() const { return impl_->n; }
 
-void PackedB::Pack(const AccumSpec& spec, CodeView b) { PackCodes(spec, b, false); }
-void PackedB::PackTransposed(const AccumSpec& spec, CodeView bt) { PackCodes(spec, bt, true); }
+void PackedB::Pack(const AccumSpec& spec, CodeView b, Packing packing) {
+  PackCodes(spec, b, false, packing);
+}
+void PackedB::PackTransposed(const AccumSpec& spec, CodeView bt, Packing packing) {
+  PackCodes(spec, bt, true, packing);
+}
 
-void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed) {
+void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed, Packing packing) {
   if (!(codes.format == spec.b)) {
     throw std::invalid_argument("PackedB: b is not in the machine's format");
   }
@@ -76,18 +80,17 @@ void PackedB::PackCodes(const AccumSpec& spec, CodeView codes, bool transposed) 
     throw std::invalid_argument("PackedB: block scales and FP64 words are not modelled");
   }
   Impl& b = *impl_;
-  b.spec = spec;
-  b.plan = PlanLanes(spec);
+  if (!(b.spec == spec) || b.instruction_set != InstructionSetName()) {
+    b.spec = spec;
+    b.instruction_set = InstructionSetName();
+    b.plan = BestPlan(spec);
+  }
   b.k = transposed ? codes.cols : codes.rows;
   b.n = transposed ? codes.rows : codes.cols;
   b.transposed = transposed;
-  const auto row_bytes = static_cast<size_t>(codes.cols * ElementBytes(codes.format));
-  b.codes.resize(row_bytes * static_cast<size_t>(codes.rows));
-  for (int64_t r = 0; r < codes.rows && row_bytes > 0; ++r) {
-    std::memcpy(b.codes.data() + static_cast<size_t>(r) * row_bytes, codes.Rows(r, 1).data,
-                row_bytes);
-  }
-  if (b.plan.path == LanePath::kInteger) return;
+  b.codes = codes;
+  b.packing = IsFloatPath(b.plan.path) ? Packing::kNow : packing;
+  if (b.plan.path == LanePath::kInteger || b.packing == Packing::kLater) return;
   const int64_t strips = (b.n + kStrip - 1) / kStrip;
   b.strips.Reserve(strips * GroupCount(spec, b.k) * StripLayout(spec, b.plan.path).bytes);
   IsFloatPath(b.plan.path) ? PackFloatStripsInLanes(b) : PackStripsInLanes(b);
@@ -142,8 +145,9 @@ void MultiplyAccumulateScalar(const AccumSpec& spec, CodeView a, const PackedB& 
 }
 
 const char* LanePathName(const AccumSpec& spec) {
-  switch (PlanLanes(spec).path) {
-    case LanePath::kNarrow: return "narrow";
+  switch (BestPlan(spec).path) {
+    case LanePath::kCut: return "cut";
+    case LanePath::kBytes: return "bytes";
     case LanePath::kWide: return "wide";
     case LanePath::kFloat: return "float";
     case LanePath::kDouble: return "double";

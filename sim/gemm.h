@@ -37,6 +37,10 @@ struct CodeView {
   CodeView Cols(int64_t c0, int64_t n) const;
 };
 
+/// When a right operand is packed: at once, or by each product on its way, a part that stays in the
+/// cache at a time. The latter pays for a single product of at most 64 rows.
+enum class Packing : uint8_t { kNow, kLater };
+
 /// The right operand of a product, K x N, packed once for use with many left operands.
 class PackedB {
  public:
@@ -45,11 +49,11 @@ class PackedB {
   PackedB(PackedB&&) noexcept;
   PackedB& operator=(PackedB&&) noexcept;
 
-  /// Packs b (K x N). Reuses this object's memory. b is not referenced afterwards.
-  /// Cost: about as much as multiplying three to six rows with it.
-  void Pack(const AccumSpec& spec, CodeView b);
+  /// Packs b (K x N). Reuses this object's memory. b's codes are not copied: they must stay as they
+  /// are until the last product. Cost: about as much as multiplying three to six rows with it.
+  void Pack(const AccumSpec& spec, CodeView b, Packing packing = Packing::kNow);
   /// Packs the transpose of bt (N x K): the layout of torch._scaled_mm and of attention's keys.
-  void PackTransposed(const AccumSpec& spec, CodeView bt);
+  void PackTransposed(const AccumSpec& spec, CodeView bt, Packing packing = Packing::kNow);
 
   int64_t k() const;
   int64_t n() const;
@@ -58,7 +62,7 @@ class PackedB {
   const Impl& impl() const { return *impl_; }
 
  private:
-  void PackCodes(const AccumSpec& spec, CodeView codes, bool transposed);
+  void PackCodes(const AccumSpec& spec, CodeView codes, bool transposed, Packing packing);
   std::unique_ptr<Impl> impl_;
 };
 
@@ -77,9 +81,9 @@ void MultiplyAccumulateScalar(const AccumSpec& spec, CodeView a, const PackedB& 
 /// The instruction set the lanes run on in this process: "AVX3", "AVX2", "SCALAR", ...
 const char* InstructionSetName();
 
-/// What computes products of this machine here: "narrow" (16-bit halves), "wide" (32-bit lanes),
-/// "float" (FP32 operations), "double" (exact sums in FP64), "late floor" (FP32 products cut to
-/// integers, c after them) or "integer".
+/// What computes products of this machine here: "bytes" (two FP8 products a lane), "cut" (FP32
+/// products cut to integers), "wide" (integers), "float" (FP32 operations), "double" (exact sums in
+/// FP64), "late floor" (as "cut", c after them) or "integer" (one output at a time).
 const char* LanePathName(const AccumSpec& spec);
 
 }  // namespace lostbits::sim

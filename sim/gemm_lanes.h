@@ -9,6 +9,9 @@
 
 namespace lostbits::sim {
 
+/// The fastest path of the instruction set in use; kInteger where none is proved.
+LanePlan BestPlan(const AccumSpec& spec);
+
 /// Fills b.strips from b.codes; the memory is reserved.
 void PackStripsInLanes(PackedB::Impl& b);
 

@@ -172,7 +172,7 @@ struct ExactChain {
       }
     }
     for (int r = 0; r < kRows; ++r) {
-      hn::Store(hn::DemoteTo(df, c[r]), df, reinterpret_cast<float*>(words[r]) + lane);
+      hn::Store(RoundToFloats(c[r]), df, reinterpret_cast<float*>(words[r]) + lane);
     }
   }
 
@@ -190,8 +190,8 @@ struct ExactChain {
     if (HWY_LIKELY(hn::AllFalse(di, wide))) return;
     RedoneGroup x;
     hn::Store(hn::VecFromMask(di, wide), di, x.marks);
-    hn::Store(hn::DemoteTo(df, before), df, reinterpret_cast<float*>(x.before));
-    hn::Store(hn::DemoteTo(df, c), df, reinterpret_cast<float*>(x.words));
+    hn::Store(RoundToFloats(before), df, reinterpret_cast<float*>(x.before));
+    hn::Store(RoundToFloats(c), df, reinterpret_cast<float*>(x.words));
     Redo(tile, row, lane, g, static_cast<int64_t>(hn::Lanes(d)), x);
     c = hn::PromoteTo(d, hn::Load(df, reinterpret_cast<const float*>(x.words)));
   }
@@ -286,7 +286,8 @@ bool NeverFlushes(const AccumSpec& s) {
 void MultiplyFloatLanes(const PackedB::Impl& b, CodeView a, const uint8_t* rows,
                         MatrixView<uint32_t> c) {
   // Chains that hide an operation's latency; 32 vector registers hold twice what 16 do.
-  constexpr int kFew = HWY_TARGET <= HWY_AVX3 ? 4 : 2, kMany = 8;
+  constexpr int kFew = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+  [[maybe_unused]] constexpr int kMany = 8;  // for FmaChain, where there is one
   const AccumSpec& s = b.spec;
   switch (s.flow) {
     case Flow::kExact:

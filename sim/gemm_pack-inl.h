@@ -1,4 +1,5 @@
-// Taking operands apart in 16-bit lanes, into the blocks that sim/gemm_pack.h describes.
+// Taking operands apart in 16-bit lanes, into the blocks of kCut and kWide that sim/gemm_pack.h
+// describes.
 // Included once an instruction set; no include guard of the usual kind.
 #if defined(LOSTBITS_SIM_GEMM_PACK_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LOSTBITS_SIM_GEMM_PACK_INL_H_
@@ -16,20 +17,20 @@
 #include "sim/gemm_pack.h"
 #include "sim/gemm_stage-inl.h"
 
+#if HWY_TARGET != HWY_SCALAR && !HWY_HAVE_SCALABLE
+
 HWY_BEFORE_NAMESPACE();
 namespace lostbits::sim {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Operands taken apart: exponent (with its bias, or kZeroExponent or kSpecialExponent), shifted
-// significand, and 0 or -1 for the sign.
+// Operands taken apart: exponent, shifted significand, and 0 or -1 for the sign.
 struct alignas(64) StagedOperands {
   int16_t exponent[StagedCodes::kMost];
   int16_t significand[StagedCodes::kMost];
   int16_t negative[StagedCodes::kMost];
 };
 
-#if HWY_TARGET != HWY_SCALAR
 // Operands taken apart, and the constants that it takes.
 class Decoder {
  public:
@@ -46,7 +47,9 @@ class Decoder {
         extra_bits_(plan.extra_bits),
         shift_(plan.shift),
         lift_(plan.lift),
-        bias_(static_cast<int16_t>(plan.exponent_bias - plan.format.bias)) {}
+        bias_(static_cast<int16_t>(-plan.format.bias)),
+        zero_(plan.zero),
+        special_(plan.special) {}
 
   HWY_INLINE Operands Take(VU upper, V lower) const {
     const D d;
@@ -71,8 +74,8 @@ class Decoder {
       significand = hn::Add(significand, hn::IfThenElseZero(low, significand));
       exponent = hn::Add(exponent, hn::VecFromMask(d, low));
     }
-    exponent = hn::IfThenElse(hn::Eq(significand, zero), Short(kZeroExponent), exponent);
-    exponent = hn::IfThenElse(special, Short(kSpecialExponent), exponent);
+    exponent = hn::IfThenElse(hn::Eq(significand, zero), Short(zero_), exponent);
+    exponent = hn::IfThenElse(special, Short(special_), exponent);
     significand = hn::ShiftLeftSame(hn::IfThenZeroElse(special, significand), shift_);
     return {exponent, significand, hn::VecFromMask(d, hn::Ne(sign, zero))};
   }
@@ -83,27 +86,12 @@ class Decoder {
   fp8::Format format_;
   int extra_bits_, shift_, lift_;
   int16_t bias_;
+  int zero_, special_;
 };
-#endif
 
-// Decodes codes[0, count); count is a multiple of 32, or lanes are scalar.
+// Decodes codes[0, count); count is a multiple of 32.
 HWY_ATTR inline void DecodeCodes(const DecodePlan& plan, const StagedCodes& codes, int count,
                                  StagedOperands& out) {
-#if HWY_TARGET == HWY_SCALAR
-  fp8::Format whole = plan.format;
-  whole.mantissa_bits = static_cast<uint8_t>(whole.mantissa_bits + plan.extra_bits);
-  for (int i = 0; i < count; ++i) {
-    const uint32_t code = (uint32_t{codes.upper[i]} << plan.extra_bits) | codes.lower[i];
-    fp8::Unpacked u = fp8::Unpack(whole, code);
-    if (plan.lift > 0) u = AsFp16(u);
-    out.exponent[i] =
-        static_cast<int16_t>(u.cls == fp8::Class::kZero     ? kZeroExponent
-                             : u.cls == fp8::Class::kFinite ? u.exponent + plan.exponent_bias
-                                                            : kSpecialExponent);
-    out.significand[i] = static_cast<int16_t>(u.significand << plan.shift);
-    out.negative[i] = u.negative ? -1 : 0;
-  }
-#else
   const Decoder decoder(plan);
   const Decoder::D d;
   const Decoder::DU du;
@@ -114,19 +102,22 @@ HWY_ATTR inline void DecodeCodes(const DecodePlan& plan, const StagedCodes& code
     hn::Store(ops.significand, d, out.significand + i);
     hn::Store(ops.negative, d, out.negative + i);
   }
-#endif
 }
 
-// Writes `count` operands as three arrays of int16. The exclusive or of A's 0 or -2 and B's 1 or -1
-// is the sign of the product: `positive` is 0 for A and 1 for B.
-HWY_ATTR inline void StoreNarrow(const StagedOperands& ops, int count, int positive,
+// kCut: one group of a row of A.
+HWY_ATTR inline void StoreCutRow(const StagedOperands& ops, const DecodePlan& plan, int group,
                                  const BlockLayout& layout, uint8_t* block) {
-  const size_t bytes = sizeof(int16_t) * static_cast<size_t>(count);
-  std::memcpy(block, ops.exponent, bytes);
-  std::memcpy(block + layout.significands, ops.significand, bytes);
-  auto* signs = reinterpret_cast<int16_t*>(block + layout.signs);
-  for (int i = 0; i < count; ++i)
-    signs[i] = static_cast<int16_t>((ops.negative[i] & ~1) | positive);
+  for (int k = 0; k < group; k += 4) {
+    const int16_t* e = ops.exponent + k;
+    const int16_t quad[4] = {e[0], e[2], e[1], e[3]};  // as in B
+    for (int i = 0; i < 4; ++i) block[k + i] = static_cast<uint8_t>(quad[i]);
+  }
+  auto* values = reinterpret_cast<float*>(block + layout.significands);
+  const int bias = kExponentBias - plan.format.mantissa_bits;
+  for (int k = 0; k < group; ++k) {
+    const auto sig = static_cast<float>((ops.significand[k] ^ ops.negative[k]) - ops.negative[k]);
+    values[k] = sig * fp8::BitCast<float>(static_cast<uint32_t>(ops.exponent[k] + bias) << 23);
+  }
 }
 
 // Writes one product's operand as (signed significand, sign).
@@ -136,64 +127,86 @@ HWY_INLINE uint32_t SignedPair(int16_t significand, int16_t negative) {
   return sig | (uint32_t{sign} << 16);
 }
 
-// `lanes` columns side by side (1 for a row of A), in the order of StripLayout.
-HWY_ATTR inline void StoreWide(const StagedOperands& ops, int group, int lanes,
-                               const BlockLayout& layout, uint8_t* block) {
-  std::memcpy(block, ops.exponent, sizeof(int16_t) * static_cast<size_t>(group * lanes));
+// kWide: one group of a row of A.
+HWY_ATTR inline void StoreWideRow(const StagedOperands& ops, int group, const BlockLayout& layout,
+                                  uint8_t* block) {
+  std::memcpy(block, ops.exponent, sizeof(int16_t) * static_cast<size_t>(group));
   auto* pairs = reinterpret_cast<uint32_t*>(block + layout.significands);
-  auto* signs = reinterpret_cast<uint32_t*>(block + layout.signs);
-  for (int j = 0; j < lanes; ++j) signs[j] = 0;
+  uint32_t signs = 0;
   for (int p = 0; p < group / 2; ++p) {
-    const int16_t* sig = ops.significand + 2 * p * lanes;
-    const int16_t* neg = ops.negative + 2 * p * lanes;
-    for (int j = 0; j < lanes; ++j) {
-      pairs[2 * p * lanes + j] = SignedPair(sig[2 * j], neg[2 * j]);
-      pairs[(2 * p + 1) * lanes + j] = SignedPair(sig[2 * j + 1], neg[2 * j + 1]);
-      signs[j] |= (neg[2 * j] & (1u << p)) | (neg[2 * j + 1] & (0x10000u << p));
+    const int16_t* sig = ops.significand + 2 * p;
+    const int16_t* neg = ops.negative + 2 * p;
+    pairs[2 * p] = SignedPair(sig[0], neg[0]);
+    pairs[2 * p + 1] = SignedPair(sig[1], neg[1]);
+    signs |= (neg[0] & (1u << p)) | (neg[1] & (0x10000u << p));
+  }
+  std::memcpy(block + layout.signs, &signs, sizeof(signs));
+}
+
+// Words of 16-bit lanes: those of even products, sign extended, and those of odd ones.
+using DWords = hn::Repartition<int32_t, Decoder::D>;
+HWY_INLINE hn::Vec<DWords> EvenWords(Decoder::V x) {
+  return hn::ShiftRight<16>(hn::ShiftLeft<16>(hn::BitCast(DWords(), x)));
+}
+HWY_INLINE hn::Vec<DWords> OddWords(Decoder::V x) {
+  return hn::ShiftRight<16>(hn::BitCast(DWords(), x));
+}
+
+// kCut: takes apart the codes of one group of a strip.
+HWY_ATTR inline void PackCutStrip(const DecodePlan& plan, int group, const BlockLayout& layout,
+                                  const StagedCodes& codes, uint8_t* block) {
+  const Decoder decoder(plan);
+  const Decoder::D d;
+  const Decoder::DU du;
+  const DWords dw;
+  const hn::RebindToFloat<DWords> df;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const auto field = hn::Set(dw, kExponentBias - plan.format.mantissa_bits);
+  const auto value = [&](hn::Vec<DWords> sig, hn::Vec<DWords> exponent) HWY_ATTR {
+    const auto scale = hn::BitCast(df, hn::ShiftLeft<23>(hn::Add(exponent, field)));
+    return hn::Mul(hn::ConvertTo(df, sig), scale);
+  };
+  for (int at = 0; at < group * kStrip; at += 4 * kStrip) {
+    for (int l = 0; l < 2 * kStrip; l += lanes) {
+      Decoder::V exponent[2];
+      for (int pair = 0; pair < 2; ++pair) {
+        const int from = at + pair * 2 * kStrip + l;
+        const Decoder::Operands ops = decoder.Take(
+            hn::Load(du, codes.upper + from), hn::BitCast(d, hn::Load(du, codes.lower + from)));
+        const Decoder::V sig = hn::Sub(hn::Xor(ops.significand, ops.negative), ops.negative);
+        auto* values =
+            reinterpret_cast<float*>(block + layout.significands) + at + 2 * pair * kStrip + l / 2;
+        hn::Store(value(EvenWords(sig), EvenWords(ops.exponent)), df, values);
+        hn::Store(value(OddWords(sig), OddWords(ops.exponent)), df, values + kStrip);
+        exponent[pair] = ops.exponent;
+      }
+      const Decoder::V quad =
+          hn::Or(hn::And(exponent[0], hn::Set(d, 0xFF)), hn::ShiftLeft<8>(exponent[1]));
+      hn::Store(quad, d, reinterpret_cast<int16_t*>(block + at) + l);
     }
   }
 }
 
-// Takes apart the codes of one group of a strip.
-HWY_ATTR inline void PackStripBlock(const PackedB::Impl& b, const DecodePlan& plan,
-                                    const BlockLayout& layout, const StagedCodes& codes,
-                                    uint8_t* block) {
-  const int group = b.spec.group;
-  const bool narrow = b.plan.path == LanePath::kNarrow;
-#if HWY_TARGET == HWY_SCALAR
-  StagedOperands ops;
-  DecodeCodes(plan, codes, group * kStrip, ops);
-  if (narrow) {
-    StoreNarrow(ops, group * kStrip, 1, layout, block);
-  } else {
-    StoreWide(ops, group, kStrip, layout, block);
-  }
-#else
-  // The same without a way through memory.
+// kWide: the same.
+HWY_ATTR inline void PackWideStrip(const DecodePlan& plan, int group, const BlockLayout& layout,
+                                   const StagedCodes& codes, uint8_t* block) {
   const Decoder decoder(plan);
   const Decoder::D d;
   const Decoder::DU du;
   const hn::Repartition<uint32_t, Decoder::D> du32;
   const int lanes = static_cast<int>(hn::Lanes(d));
   auto* exponents = reinterpret_cast<int16_t*>(block);
-  auto* significands = reinterpret_cast<int16_t*>(block + layout.significands);
-  auto* pairs = reinterpret_cast<uint32_t*>(significands);
+  auto* pairs = reinterpret_cast<uint32_t*>(block + layout.significands);
   for (int l = 0; l < 2 * kStrip; l += lanes) {
     auto signs = hn::Zero(d);
     for (int p = 0; p < group / 2; ++p) {
       const int at = p * 2 * kStrip + l;
       const Decoder::Operands ops = decoder.Take(hn::Load(du, codes.upper + at),
                                                  hn::BitCast(d, hn::Load(du, codes.lower + at)));
-      const auto sign = hn::Or(ops.negative, hn::Set(d, 1));
       hn::Store(ops.exponent, d, exponents + at);
-      if (narrow) {
-        hn::Store(ops.significand, d, significands + at);
-        hn::Store(sign, d, reinterpret_cast<int16_t*>(block + layout.signs) + at);
-        continue;
-      }
       const auto signed_significand =
           hn::BitCast(du32, hn::Sub(hn::Xor(ops.significand, ops.negative), ops.negative));
-      const auto sign_pair = hn::BitCast(du32, sign);
+      const auto sign_pair = hn::BitCast(du32, hn::Or(ops.negative, hn::Set(d, 1)));
       const auto low = hn::Set(du32, 0xFFFF);
       const int pair = (2 * p * 2 * kStrip + l) / 2;
       hn::Store(hn::Or(hn::And(signed_significand, low), hn::ShiftLeft<16>(sign_pair)), du32,
@@ -203,42 +216,41 @@ HWY_ATTR inline void PackStripBlock(const PackedB::Impl& b, const DecodePlan& pl
       const auto bit = hn::Set(d, static_cast<int16_t>(1 << p));
       signs = hn::Or(signs, hn::And(ops.negative, bit));
     }
-    if (!narrow) hn::Store(signs, d, reinterpret_cast<int16_t*>(block + layout.signs) + l);
+    hn::Store(signs, d, reinterpret_cast<int16_t*>(block + layout.signs) + l);
   }
-#endif
 }
 
 template <class T>
-HWY_ATTR void PackStripsOf(const PackedB::Impl& b, uint8_t* strips) {
+HWY_ATTR void PackStripsOf(const PackedB::Impl& b, const StripRange& range, uint8_t* strips) {
   const AccumSpec& spec = b.spec;
   const BlockLayout layout = StripLayout(spec, b.plan.path);
-  const DecodePlan decode = PlanDecode(spec.b, spec.flow, kExponentBias, b.plan.b_shift);
-  const int64_t groups = GroupCount(spec, b.k);
-  const auto* codes = reinterpret_cast<const T*>(b.codes.data());
+  const bool cut = b.plan.path == LanePath::kCut;
+  const DecodePlan decode = PlanDecode(spec.b, spec.flow, b.plan.path, b.plan.b_shift);
+  const auto* codes = static_cast<const T*>(b.codes.data);
   StagedCodes staged;
   if constexpr (sizeof(T) < 4) std::memset(staged.lower, 0, sizeof(staged.lower));
-  for (int64_t column = 0; column < b.n; column += kStrip) {
-    for (int64_t g = 0; g < groups; ++g, strips += layout.bytes) {
-      StageStrip(codes, b.transposed ? b.k : b.n, b.transposed, b.n, PlaceOfGroup(spec, b.k, g),
-                 column, spec.group, staged);
-      PackStripBlock(b, decode, layout, staged, strips);
+  for (int64_t column = range.column; column < range.column_end; column += kStrip) {
+    for (int64_t g = range.group; g < range.group_end; ++g, strips += layout.bytes) {
+      StageStrip(codes, b.codes.stride, b.transposed, b.n, PlaceOfGroup(spec, b.k, g), column,
+                 spec.group, staged);
+      cut ? PackCutStrip(decode, spec.group, layout, staged, strips)
+          : PackWideStrip(decode, spec.group, layout, staged, strips);
     }
   }
 }
 
-/// Fills b.strips from b.codes.
-HWY_ATTR inline void PackStrips(PackedB::Impl& b) {
+/// Takes a range of b's codes apart: blocks of StripLayout, [strip][group].
+HWY_ATTR inline void PackStrips(const PackedB::Impl& b, const StripRange& range, uint8_t* strips) {
   const int bits = fp8::StorageBits(b.spec.b);
-  uint8_t* strips = b.strips.data();
-  if (bits <= 8) return PackStripsOf<uint8_t>(b, strips);
-  if (bits <= 16) return PackStripsOf<uint16_t>(b, strips);
-  return PackStripsOf<uint32_t>(b, strips);
+  if (bits <= 8) return PackStripsOf<uint8_t>(b, range, strips);
+  if (bits <= 16) return PackStripsOf<uint16_t>(b, range, strips);
+  return PackStripsOf<uint32_t>(b, range, strips);
 }
 
 template <class T>
 HWY_ATTR void PackRowsOf(const AccumSpec& spec, const LanePlan& plan, CodeView a, uint8_t* blocks) {
   const BlockLayout layout = RowLayout(spec, plan.path);
-  const DecodePlan decode = PlanDecode(spec.a, spec.flow, 0, plan.a_shift);
+  const DecodePlan decode = PlanDecode(spec.a, spec.flow, plan.path, plan.a_shift);
   const int64_t groups = GroupCount(spec, a.cols);
   StagedCodes staged;
   StagedOperands ops;
@@ -248,11 +260,8 @@ HWY_ATTR void PackRowsOf(const AccumSpec& spec, const LanePlan& plan, CodeView a
     for (int64_t g = 0; g < groups; ++g, blocks += layout.bytes) {
       StageRow(row, PlaceOfGroup(spec, a.cols, g), spec.group, staged);
       DecodeCodes(decode, staged, (spec.group + 31) / 32 * 32, ops);
-      if (plan.path == LanePath::kNarrow) {
-        StoreNarrow(ops, spec.group, 0, layout, blocks);
-      } else {
-        StoreWide(ops, spec.group, 1, layout, blocks);
-      }
+      plan.path == LanePath::kCut ? StoreCutRow(ops, decode, spec.group, layout, blocks)
+                                  : StoreWideRow(ops, spec.group, layout, blocks);
     }
   }
 }
@@ -270,4 +279,5 @@ HWY_ATTR inline void PackRows(const AccumSpec& spec, const LanePlan& plan, CodeV
 }  // namespace lostbits::sim
 HWY_AFTER_NAMESPACE();
 
+#endif  // not scalar, not scalable
 #endif  // include guard toggle

@@ -1,14 +1,13 @@
 // What the lanes read: operands taken apart once, in an order that loads as whole vectors.
 //
-// The same layout serves every instruction set, so a PackedB made under one can be used under
-// another. Not part of the public interface; sim/gemm.h is.
+// A PackedB made under one instruction set can be used under another, by the integers where its
+// form is missing. Not part of the public interface; sim/gemm.h is.
 #ifndef LOSTBITS_SIM_GEMM_PACK_H_
 #define LOSTBITS_SIM_GEMM_PACK_H_
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "fp8/codec.h"
 #include "sim/arch.h"
@@ -24,44 +23,90 @@ inline constexpr int kStrip = 16;
 /// above every real one, also beside a zero, and sends that output to the integers.
 inline constexpr int kZeroExponent = -4096;
 inline constexpr int kSpecialExponent = 8192;
-inline constexpr int kSpecialThreshold = 2048;
+inline constexpr int kZeroThreshold = -2048;
 
-/// Exponents in B carry the bias of binary32, so that sums compare with the exponent field of c.
+/// The same where exponents are bytes and sums saturate: real ones lie in -32 .. 32.
+inline constexpr int kByteZero = -64;
+inline constexpr int kByteSpecial = 127;
+inline constexpr int kLargestByteZero = -33;
+
+/// The bias of binary32. Exponents that a sum has with c carry it.
 inline constexpr int kExponentBias = 127;
 
-/// Which lanes compute a machine's groups.
+/// Which lanes compute a machine's groups. All forms of one group give the same bits.
 enum class LanePath : uint8_t {
   kInteger,  ///< none: DotChain of sim/accum.h, one output at a time
-  kNarrow,   ///< two products in the 16-bit halves of a lane; F = 13, output E8M13 or FP16
-  kWide,     ///< one product a 32-bit lane; F = 23 to 25, output FP32 or FP16; also late c
+  kCut,      ///< products in FP32, cut to integers; FP16 and less, F = 13 or 23 to 25; late c too
+  kBytes,    ///< two products in the 16-bit halves of a lane; FP8, F = 13; AVX-512 only
+  kWide,     ///< one product a 32-bit lane, in integers; BF16 and TF32, F = 23 to 25
   // Below: sim/gemm_pack_amd.h.
   kFloat,      ///< operations of FP32: chains of fma, trees
   kDouble,     ///< exact sums in FP64, rounded once
   kLateFloor,  ///< products in FP32, cut to integers; c after them
 };
 
+/// Exponent and shifted significand of each of an FP8 format's magnitudes.
+struct ByteTables {
+  uint8_t exponent[128], significand[128];
+};
+
 /// A machine as the lanes see it.
 struct LanePlan {
   LanePath path = LanePath::kInteger;
-  int a_shift = 0, b_shift = 0;  ///< significands are packed shifted left by these
+  int a_shift = 0, b_shift = 0;     ///< significands are packed shifted left by these
+  ByteTables a_bytes{}, b_bytes{};  ///< of kBytes
 };
 
-/// The path proved equal to the integers for this machine; kInteger where none is.
+/// A path that every instruction set has and that is proved equal to the integers for this machine;
+/// kInteger where none is.
 LanePlan PlanLanes(const AccumSpec& spec);
 
+/// The same machine by kBytes, if that holds for it; else `plan`.
+LanePlan PlanBytes(const AccumSpec& spec, const LanePlan& plan);
+
 /// Bytes of one fused group of a strip of B, and of a row of A. Every part is a multiple of 64
-/// bytes in B. In order:
-///   kNarrow  exponents, significands, signs (B: 1 or -1; A: 0 or -2): int16 each.
-///   kWide    exponents: int16; then for each product a pair of int16 (signed significand, sign);
-///            then a word of sign bits, that of product 2p in bit p and of product 2p + 1 in 16 +
-///            p.
-/// In B, element (k, j) of an int16 array is at ((k / 2) * kStrip + j) * 2 + k % 2, the pair of
-/// product (k, j) at k * kStrip + j; A has k alone in the place of these.
+/// bytes in B, but for kCut's exponents in groups of less than four. In order:
+///   kCut    exponents: int8; significands: float, with sign and exponent.
+///   kWide   exponents: int16; then for each product a pair of int16 (signed significand, sign);
+///           then a word of sign bits, that of product 2p in bit p and of product 2p + 1 in 16 + p.
+///   kBytes  see StripBytes and RowBytes.
+/// In B, element (k, j) of an int16 array is at ((k / 2) * kStrip + j) * 2 + k % 2, the pair or the
+/// float of product (k, j) at k * kStrip + j, and column j's exponents of kCut are the four bytes
+/// from (k / 4 * kStrip + j) * 4, products 0, 2, 1, 3. A has k alone in the place of these.
 struct BlockLayout {
   int64_t significands, signs, bytes;
 };
 BlockLayout StripLayout(const AccumSpec& spec, LanePath path);
 BlockLayout RowLayout(const AccumSpec& spec, LanePath path);
+
+/// A block of B in kBytes. Four products 4q .. 4q + 3 go together. Bytes: exponents, word (q, j).
+/// Then pairs of products (4q, 4q + 2) and (4q + 1, 4q + 3), words (2q, j) and (2q + 1, j):
+/// exponents as int16 with bias, and (signed significand, 0 or -1) twice. Then for each column a
+/// word of sign bits, that of product k in bit 8 * (k % 4) + k / 4, and their number.
+template <int kGroup>
+struct StripBytes {
+  static constexpr int kExponents = kGroup * kStrip;
+  static constexpr int kSignificands = kExponents + 2 * kGroup * kStrip;
+  static constexpr int kNegative = kSignificands + 2 * kGroup * kStrip;
+  static constexpr int kNegativeCount = kNegative + 4 * kStrip;
+  static constexpr int kBytes = kNegativeCount + 4 * kStrip;
+};
+
+/// A block of A in kBytes. Exponents as bytes; then, each as a word for every q of the pairs (4q,
+/// 4q + 2) followed by all those of the pairs (4q + 1, 4q + 3): exponents as int16, (significand,
+/// 1) twice, signs 1 or -1 as int16. Then the word of sign bits.
+template <int kGroup>
+struct RowBytes {
+  static constexpr int kExponents = kGroup;
+  static constexpr int kSignificands = kExponents + 2 * kGroup;
+  static constexpr int kSigns = kSignificands + 2 * kGroup;
+  static constexpr int kNegative = kSigns + 2 * kGroup;
+  static constexpr int kBytes = kNegative + 4;
+};
+
+/// Bits of the magnitude of a group's sum, c included, in units of 2^(e_max - F): at most 24 where
+/// F = 13, else 31 or 32.
+int SumBits(const AccumSpec& spec);
 
 /// Fused groups in k products: whole instructions, the last one padded.
 constexpr int64_t GroupCount(const AccumSpec& spec, int64_t k) {
@@ -100,18 +145,27 @@ class AlignedBytes {
   int64_t capacity_ = 0;
 };
 
+/// Columns [column, column_end) and fused groups [group, group_end) of B; column begins a strip.
+struct StripRange {
+  int64_t column, column_end, group, group_end;
+};
+
 struct PackedB::Impl {
   AccumSpec spec{};
   LanePlan plan;
+  const char* instruction_set = nullptr;  ///< that the plan was made for
   int64_t k = 0, n = 0;
-  bool transposed = false;     ///< of `codes`: N x K instead of K x N
-  std::vector<uint8_t> codes;  ///< the operand's own codes, rows without gaps
-  AlignedBytes strips;         ///< [strip][group] blocks of StripLayout; unused by kInteger
+  bool transposed = false;  ///< of `codes`: N x K instead of K x N
+  CodeView codes{};         ///< the operand's own, the caller's memory
+  Packing packing = Packing::kNow;
+  AlignedBytes strips;  ///< [strip][group] blocks of StripLayout; unused by kInteger and kLater
 
-  CodeView Codes() const;
   fp8::Unpacked At(int64_t row, int64_t column) const {
-    return fp8::Unpack(spec.b, transposed ? Codes()(column, row) : Codes()(row, column));
+    return fp8::Unpack(spec.b, transposed ? codes(column, row) : codes(row, column));
   }
+  /// From one column, and from one k, to the next, in codes.
+  int64_t ColumnStep() const { return transposed ? codes.stride : 1; }
+  int64_t KStep() const { return transposed ? 1 : codes.stride; }
 };
 
 /// Constants of taking apart codes of a format in 16-bit lanes. TF32 comes as the upper half of the
@@ -119,11 +173,11 @@ struct PackedB::Impl {
 struct DecodePlan {
   fp8::Format format;  ///< of the upper half
   int extra_bits;      ///< 3 for TF32, else 0
-  int exponent_bias;   ///< added to every real exponent
   int shift;           ///< applied to every significand
   int lift;            ///< places a subnormal's leading bit may move up: AsFp16 of sim/accum.h
+  int zero, special;   ///< exponents of operands without one
 };
-DecodePlan PlanDecode(fp8::Format format, Flow flow, int exponent_bias, int shift);
+DecodePlan PlanDecode(fp8::Format format, Flow flow, LanePath path, int shift);
 
 /// One output through one fused group by the integers: what lanes do with the cases they leave out.
 uint32_t GroupByIntegers(const AccumSpec& spec, CodeView a, const PackedB::Impl& b, int64_t row,

@@ -127,8 +127,8 @@ template <class T>
 HWY_ATTR void PackFloatStripsOf(const PackedB::Impl& b, uint8_t* strips) {
   const AccumSpec& spec = b.spec;
   const FloatLayout layout = FloatStripLayout(spec, b.plan.path);
-  const auto* codes = reinterpret_cast<const T*>(b.codes.data());
-  const int64_t k_step = b.transposed ? 1 : b.n, column_step = b.transposed ? b.k : 1;
+  const auto* codes = static_cast<const T*>(b.codes.data);
+  const int64_t k_step = b.KStep(), column_step = b.ColumnStep();
   const int64_t whole = GroupCount(spec, b.k) * spec.group;
   const int64_t at_once = StagedFloats::kMost / kStrip / spec.group * spec.group;
   StagedFloats staged;

@@ -14,6 +14,8 @@
 #include "hwy/highway.h"
 #include "sim/gemm_pack.h"
 
+#if HWY_TARGET != HWY_SCALAR && !HWY_HAVE_SCALABLE
+
 HWY_BEFORE_NAMESPACE();
 namespace lostbits::sim {
 namespace HWY_NAMESPACE {
@@ -38,7 +40,6 @@ HWY_INLINE void Split(T code, uint32_t& upper, uint32_t& lower) {
   }
 }
 
-#if HWY_TARGET != HWY_SCALAR
 using DStage = hn::CappedTag<uint32_t, kStrip>;
 using VStage = hn::Vec<DStage>;
 
@@ -122,7 +123,6 @@ HWY_ATTR int StageWholeStrip(const T* corner, int64_t stride, bool transposed,
   }
   return i;
 }
-#endif
 
 // Gathers one group of columns [column, column + kStrip) of b, in the order of StripLayout; missing
 // products are +0. b is K x N, or N x K if transposed.
@@ -139,9 +139,7 @@ HWY_ATTR void StageStrip(const T* b, int64_t stride, bool transposed, int64_t co
   const int64_t column_step = transposed ? stride : 1, k_step = transposed ? 1 : stride;
   const T* corner = b + column * column_step + place.first * k_step;
   int done = 0;
-#if HWY_TARGET != HWY_SCALAR
   if (n == kStrip) done = StageWholeStrip(corner, stride, transposed, place, out);
-#endif
   for (int j = 0; j < n; ++j) {
     for (int i = done; i < k; ++i) {
       uint32_t upper = 0, lower = 0;
@@ -169,4 +167,5 @@ HWY_ATTR void StageRow(const T* row, const GroupPlace& place, int group, StagedC
 }  // namespace lostbits::sim
 HWY_AFTER_NAMESPACE();
 
+#endif  // not scalar, not scalable
 #endif  // include guard toggle

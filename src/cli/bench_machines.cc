@@ -11,20 +11,6 @@
 namespace lostbits::cli {
 namespace {
 
-/// Why a flow's rows run on the integers, where they do.
-const char* WhyIntegers(const sim::AccumSpec& s) {
-  switch (s.flow) {
-    case sim::Flow::kChained:
-    case sim::Flow::kInterleavedLateC: return "integers: terms wider than a lane";
-    case sim::Flow::kBlockDot: return "integers: block scales";
-    case sim::Flow::kExact: return "integers: sums kept exactly before one rounding";
-    case sim::Flow::kTree: return "integers: every step rounded and flushed";
-    case sim::Flow::kLateFloor:
-    case sim::Flow::kLateFloorPairs: return "integers: three cuts toward -inf a group";
-  }
-  return "integers";
-}
-
 struct Product {
   sim::AccumSpec spec;
   NormalCodes a, b;
@@ -55,7 +41,7 @@ void AddRow(const sim::ArchRow& row, const std::string& series, const Shape& s, 
   BenchCase integers = ProductCase(name + ", integers", p, s, sim::MultiplyAccumulateScalar);
   const bool lanes = std::string_view(sim::LanePathName(row.spec)) != "integer";
   if (!lanes) {
-    integers.note = WhyIntegers(row.spec);
+    integers.note = "integers: no lanes for it on this processor";
     integers.series = series;
     group.cases.push_back(std::move(integers));
     return;

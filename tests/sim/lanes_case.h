@@ -111,7 +111,8 @@ inline std::vector<uint32_t> ExpectedProduct(const sim::AccumSpec& spec, const M
 
 enum class Layout : uint8_t { kRowMajor, kTransposed };
 
-/// MultiplyAccumulate on the case, operands and result with gaps between rows.
+/// MultiplyAccumulate on the case, operands and result with gaps between rows; B packed before, and
+/// again on the way.
 inline std::vector<uint32_t> LaneProduct(const sim::AccumSpec& spec, const MatrixCase& x,
                                          Layout layout, sim::PackedB& packed) {
   const int64_t m = x.m(), n = x.n(), k = x.k();
@@ -131,8 +132,15 @@ inline std::vector<uint32_t> LaneProduct(const sim::AccumSpec& spec, const Matri
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j)
       c[static_cast<size_t>(i * stride + j)] = x.c[static_cast<size_t>(i * n + j)];
-  transposed ? packed.PackTransposed(spec, b.View()) : packed.Pack(spec, b.View());
-  sim::MultiplyAccumulate(spec, a.View(), packed, {c.data(), m, n, stride});
+  std::vector<uint32_t> on_the_way = c;
+  const auto multiply = [&](sim::Packing packing, std::vector<uint32_t>& into) {
+    transposed ? packed.PackTransposed(spec, b.View(), packing)
+               : packed.Pack(spec, b.View(), packing);
+    sim::MultiplyAccumulate(spec, a.View(), packed, {into.data(), m, n, stride});
+  };
+  multiply(sim::Packing::kNow, c);
+  multiply(sim::Packing::kLater, on_the_way);
+  EXPECT_EQ(c, on_the_way);
   std::vector<uint32_t> out;
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < stride; ++j) {
