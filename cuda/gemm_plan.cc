@@ -172,7 +172,7 @@ GemmOperands DrawGemm(const GemmPlan& plan, OperandPattern pattern, uint64_t see
 
 std::vector<uint32_t> GemmOnCpu(const GemmPlan& plan, const GemmOperands& operands,
                                 std::span<const int64_t> rows, int threads) {
-  const int64_t m = plan.shape.m, n = plan.shape.n, k = plan.shape.k;
+  const int64_t n = plan.shape.n, k = plan.shape.k;
   const int64_t bytes = ElementBytes(plan.recipe.unit.a);
   const int64_t blocks = (k + sim::kScaleBlock - 1) / sim::kScaleBlock;
   const auto count = static_cast<int64_t>(rows.size());
