@@ -145,7 +145,7 @@ void DrawCodes(const fp8::Format& format, OperandPattern pattern, uint64_t seed,
 }
 
 GemmOperands DrawGemm(const GemmPlan& plan, OperandPattern pattern, uint64_t seed) {
-  const auto [m, n, k] = plan.shape;
+  const int64_t m = plan.shape.m, n = plan.shape.n, k = plan.shape.k;
   const sim::AccumSpec& unit = plan.recipe.unit;
   const int64_t row_a = k * ElementBytes(unit.a), row_b = k * ElementBytes(unit.b);
   GemmOperands x;
@@ -172,7 +172,7 @@ GemmOperands DrawGemm(const GemmPlan& plan, OperandPattern pattern, uint64_t see
 
 std::vector<uint32_t> GemmOnCpu(const GemmPlan& plan, const GemmOperands& operands,
                                 std::span<const int64_t> rows, int threads) {
-  const auto [m, n, k] = plan.shape;
+  const int64_t n = plan.shape.n, k = plan.shape.k;
   const int64_t bytes = ElementBytes(plan.recipe.unit.a);
   const int64_t blocks = (k + sim::kScaleBlock - 1) / sim::kScaleBlock;
   const auto count = static_cast<int64_t>(rows.size());

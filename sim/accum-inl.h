@@ -14,6 +14,7 @@
 #define LOSTBITS_SIM_ACCUM_INL_H_
 #endif
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -137,7 +138,8 @@ HWY_INLINE V32 CutToInteger(VF32 x) {
 #elif HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128
   return V32{_mm_cvttps_epi32(x.raw)};
 #else
-  return hn::ConvertTo(D32(), x);
+  // Beyond int32 a conversion may be undefined.
+  return hn::ConvertTo(D32(), hn::IfThenElseZero(hn::Lt(hn::Abs(x), hn::Set(DF32(), 0x1p31f)), x));
 #endif
 }
 #endif
@@ -155,9 +157,10 @@ HWY_INLINE Alignment Align(V32 largest, V32 c, int fraction_bits, int e_zero, M3
   constexpr bool kHalf = kAcc == fp8::kFP16;
   const D32 d;
   const DU32 du;
-  // All products zero: e_zero. To a sum in FP32 it makes no difference, nor does any exponent below
-  // that of every c that is not left to the integers.
-  const int low = kHalf ? e_zero + kExponentBias : LowestAligned(fraction_bits);
+  // All products zero: e_zero. That makes no difference below every exponent that a term can have,
+  // or c unless it is left to the integers.
+  const int lowest = LowestAligned(fraction_bits);
+  const int low = kHalf ? std::max(e_zero + kExponentBias, lowest) : lowest;
   const M32 real = hn::Gt(largest, hn::Set(d, kBytes ? kLargestByteZero : kZeroThreshold));
   const V32 products =
       hn::IfThenElse(real, hn::Add(largest, hn::Set(d, kExponentBias)), hn::Set(d, low));

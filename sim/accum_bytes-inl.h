@@ -11,7 +11,6 @@
 #endif
 
 #include <cstdint>
-#include <cstring>
 
 #include "hwy/highway.h"
 #include "sim/accum-inl.h"

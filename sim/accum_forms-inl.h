@@ -29,7 +29,7 @@ struct CutGroup {
   static constexpr bool kNarrow = kBits == 24;
   // Rows that share each load of B; 32 vector registers hold twice what 16 do.
   static constexpr int kRows = HWY_TARGET <= HWY_AVX3 || kNarrow ? 4 : 2, kColumns = 1;
-  static constexpr bool kLateC = !kNarrow;
+  static constexpr bool kLateC = true;
 
   /// c holds accumulators and receives results; bad marks what the integers must do.
   template <int kRows, int kColumns>

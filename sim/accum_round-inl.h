@@ -1,9 +1,9 @@
 // One number in a lane: taking c apart, rounding a group's sum, adding c late. Exponents are biased
 // by 127, whatever the register's own bias.
 //
-// A floating-point operation of the lanes is exact or carries its own rounding mode, and no FP32
-// number that it sees or gives is subnormal, or else the output is marked for the integers. So the
-// caller's rounding mode and flush-to-zero setting change nothing.
+// A floating-point operation of the lanes is exact, carries its own rounding mode, or gives a number
+// far below 1 that is then cut to 0; and no FP32 number is subnormal that counts, or else the output
+// is marked for the integers. So the caller's rounding mode and flush-to-zero setting change nothing.
 #if defined(LOSTBITS_SIM_ACCUM_ROUND_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LOSTBITS_SIM_ACCUM_ROUND_INL_H_
 #undef LOSTBITS_SIM_ACCUM_ROUND_INL_H_

@@ -1,10 +1,10 @@
 // Matrix products as a matrix unit computes them: every output is one chain of instructions over
 // increasing k, bit for bit.
 //
-// Several paths give the same bits: the integers of sim/accum.h (every machine); narrow or wide
-// lanes for Flow::kChained and Flow::kInterleavedLateC; lanes of floating point for the flows of
-// sim/accum_amd.h. LanePathName tells which. Machines with block scales or FP64 words have
-// sim/accum.h only: HasMatrixProduct.
+// Several paths give the same bits: the integers of sim/accum.h (every machine); lanes that cut
+// FP32 products to integers, bytes or 32-bit integers for NVIDIA's flows; lanes of floating point
+// for the flows of sim/accum_amd.h. LanePathName tells which. Machines with block scales or FP64
+// words have sim/accum.h only: HasMatrixProduct.
 #ifndef LOSTBITS_SIM_GEMM_H_
 #define LOSTBITS_SIM_GEMM_H_
 
@@ -38,7 +38,7 @@ struct CodeView {
 };
 
 /// When a right operand is packed: at once, or by each product on its way, a part that stays in the
-/// cache at a time. The latter pays for a single product of at most 64 rows.
+/// cache at a time. The latter pays for a single product of at most 64 rows; AMD's lanes ignore it.
 enum class Packing : uint8_t { kNow, kLater };
 
 /// The right operand of a product, K x N, packed once for use with many left operands.
@@ -68,9 +68,10 @@ class PackedB {
 
 /// c[i][j] <- DotChain(a[i][:], b[:][j], c[i][j]): K / spec.k instructions over increasing k, the
 /// last one zero-padded. a is M x K, c is M x N words of spec.acc (FP32, or FP16 in the low half).
-/// c must not alias a. b must have been packed for the same spec. Serial: callers run threads over
-/// outputs. The bits depend on no instruction set, rounding mode or flush-to-zero setting.
-/// Throws std::invalid_argument if shapes, formats or specs do not match.
+/// c must not alias the codes of a or b. b must have been packed for the same spec. Serial: callers
+/// run threads over outputs. The bits depend on no instruction set, rounding mode or flush-to-zero
+/// setting; floating-point status flags may be raised, so traps should be masked, as they are by
+/// default. Throws std::invalid_argument if shapes, formats or specs do not match.
 void MultiplyAccumulate(const AccumSpec& spec, CodeView a, const PackedB& b,
                         MatrixView<uint32_t> c);
 

@@ -9,6 +9,8 @@
 #include "sim/gemm_pack-inl.h"
 #include "sim/gemm_pack_bytes-inl.h"
 // clang-format off
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "sim/accum.h"

@@ -1,7 +1,6 @@
 #include "sim/gemm_pack.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "sim/accum.h"
 #include "sim/gemm_pack_amd.h"
@@ -47,7 +46,7 @@ bool SumHolds(const AccumSpec& s) {
   const int64_t half = s.group / 2 * (LargestProduct(s) + 2) + (int64_t{2} << s.fraction_bits);
   // All products and c zero: where an FP32 sum begins makes no difference if below all others.
   const int lowest = kExponentBias + s.e_zero;
-  const bool zero_holds = s.acc == fp8::kFP16 ? lowest > s.fraction_bits : lowest <= 14;
+  const bool zero_holds = s.acc == fp8::kFP16 || lowest <= s.fraction_bits + 1;
   return zero_holds && half < int64_t{1} << (narrow ? 23 : 31);
 }
 
@@ -90,7 +89,7 @@ LanePlan PlanLanes(const AccumSpec& s) {
   }
   const int shift = ProductShift(s);
   if (CutHolds(s)) return {LanePath::kCut, 0, 0, {}, {}};
-  // One bit more than the cut needs: see WideProduct in sim/accum-inl.h.
+  // One bit more than the cut needs: see WideProduct in sim/accum_forms-inl.h.
   const int a_shift = std::min(14 - s.a.mantissa_bits, shift + 1);
   const LanePlan wide{LanePath::kWide, a_shift, shift + 1 - a_shift, {}, {}};
   return WideHolds(s, wide) ? wide : LanePlan{};

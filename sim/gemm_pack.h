@@ -65,7 +65,7 @@ LanePlan PlanLanes(const AccumSpec& spec);
 LanePlan PlanBytes(const AccumSpec& spec, const LanePlan& plan);
 
 /// Bytes of one fused group of a strip of B, and of a row of A. Every part is a multiple of 64
-/// bytes in B, but for kCut's exponents in groups of less than four. In order:
+/// bytes in B. In order:
 ///   kCut    exponents: int8; significands: float, with sign and exponent.
 ///   kWide   exponents: int16; then for each product a pair of int16 (signed significand, sign);
 ///           then a word of sign bits, that of product 2p in bit p and of product 2p + 1 in 16 + p.

@@ -86,10 +86,11 @@ struct StripQuads {
 
 // Sixteen codes side by side; of those that B has not, 0. kWhole: B has them all.
 template <bool kWhole>
-HWY_INLINE __m128i LoadCodes(const uint8_t* from, int64_t count) {
-  if constexpr (kWhole) return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+HWY_INLINE __m128i LoadCodes(const uint8_t* corner, int64_t offset, int64_t count) {
+  if constexpr (kWhole) return _mm_loadu_si128(reinterpret_cast<const __m128i*>(corner + offset));
   if (count <= 0) return _mm_setzero_si128();
-  return _mm_maskz_loadu_epi8(static_cast<__mmask16>(count < 16 ? (1 << count) - 1 : 0xFFFF), from);
+  return _mm_maskz_loadu_epi8(static_cast<__mmask16>(count < 16 ? (1 << count) - 1 : 0xFFFF),
+                              corner + offset);
 }
 
 // b is K x N: four rows of 16 bytes, a column's four brought together.
@@ -105,7 +106,7 @@ HWY_INLINE void GatherRows(const uint8_t* corner, int64_t stride, int64_t count,
   for (int k = 0; k < kGroup; k += 4) {
     __m128i row[4];
     for (int i = 0; i < 4; ++i) {
-      row[i] = LoadCodes<kWhole>(corner + (k + i) * stride, k + i < count ? columns : 0);
+      row[i] = LoadCodes<kWhole>(corner, (k + i) * stride, k + i < count ? columns : 0);
     }
     out.quads[k / 4] = _mm512_permutexvar_epi8(order, FourParts(row[0], row[1], row[2], row[3]));
   }
@@ -116,7 +117,7 @@ template <int kGroup, bool kWhole>
 HWY_INLINE void GatherColumns(const uint8_t* corner, int64_t stride, int64_t count, int64_t columns,
                               StripQuads& out) {
   const auto part = [&](int64_t column, int k) HWY_ATTR {
-    return LoadCodes<kWhole>(corner + column * stride + k, column < columns ? count - k : 0);
+    return LoadCodes<kWhole>(corner, column * stride + k, column < columns ? count - k : 0);
   };
   for (int k = 0; k < kGroup; k += 16) {
     __m512i x[4];
@@ -152,7 +153,9 @@ void PackStripBytes(const PackedB::Impl& b, const StripRange& range, uint8_t* st
     for (int64_t g = range.group; g < range.group_end; ++g, strips += StripBytes<kGroup>::kBytes) {
       const int64_t k = g * kGroup, count = std::clamp<int64_t>(b.k - k, 0, kGroup);
       StripQuads codes;
-      if (count == kGroup && b.n - column >= kStrip) {
+      if (count == 0) {  // the last instruction's padding
+        std::memset(&codes, 0, sizeof(codes));
+      } else if (count == kGroup && b.n - column >= kStrip) {
         Gather<kGroup, true>(b, k, count, column, codes);
       } else {
         Gather<kGroup, false>(b, k, count, column, codes);

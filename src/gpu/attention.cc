@@ -144,6 +144,11 @@ int RunAttention(const Options& options, const Choice& choice) {
                   NameOf(plan.exp2), plan.shape.seqlen_q, plan.shape.seqlen_k, choice.heads,
                   plan.shape.head_dim, plan.shape.causal ? ", causal" : "",
                   plan.shape.splits > 1 ? fmt::format(", {} splits", plan.shape.splits) : "");
+  if (!options.json)
+    fmt::print(
+        "{}\n  against exact attention: {} of {} beyond the bound; worst {:.3f} of it{}\n", what,
+        within.beyond, within.asked, within.worst,
+        within.beyond == 0 ? "" : fmt::format("; first ({})", fmt::join(within.first, ", ")));
   Json list = Json::array();
   bool fine = within.beyond == 0;
   for (const Difference& x : differences) {
@@ -154,7 +159,7 @@ int RunAttention(const Options& options, const Choice& choice) {
             : fmt::format("{} --at {}", CommandOf(options, choice), fmt::join(x.first.at, ","));
     list.push_back(x.Report(plan.recipe.output, repeat));
     if (!options.json)
-      fmt::print("{}{}\n", x.Text(what, plan.recipe.output, repeat),
+      fmt::print("{}{}\n", x.Text("  words", plan.recipe.output, repeat),
                  bounded ? "\n  (allowed: declared bounded, not equal)" : "");
   }
   if (options.json) {
@@ -163,11 +168,6 @@ int RunAttention(const Options& options, const Choice& choice) {
     body["comparisons"] = list;
     body["bound"] = {{"asked", within.asked}, {"beyond", within.beyond}, {"worst", within.worst}};
     cli::PrintJson("attention", body);
-  } else {
-    fmt::print(
-        "  against exact attention: {} of {} beyond the bound; worst {:.3f} of it{}\n",
-        within.beyond, within.asked, within.worst,
-        within.beyond == 0 ? "" : fmt::format("; first ({})", fmt::join(within.first, ", ")));
   }
   return fine ? cli::kFine : cli::kMismatch;
 }
