@@ -14,6 +14,7 @@
 #include "cuda/gemm_twin.h"
 #include "sim/arch_table.h"
 #include "sim/attention_block.h"
+#include "sim/attention_combine.h"
 #include "sim/gemm.h"
 
 namespace lostbits::gpu {
@@ -128,12 +129,15 @@ sim::SoftmaxParams ParamsOf(const AttentionPlan& plan) {
 void Finish(const AttentionPlan& plan, const std::vector<float>& o, const std::vector<float>& lse,
             AttentionRows* rows) {
   const int d = plan.shape.head_dim, splits = plan.shape.splits;
-  float weight[kMaxSplits];
-  rows->lse.push_back(splits == 1 ? lse[0]
-                                  : SplitWeights(ParamsOf(plan), splits, d, lse.data(), 1, weight));
+  float weight[sim::kMaxSplits];
+  sim::SoftmaxRow unused;
+  rows->lse.push_back(
+      splits == 1 ? lse[0]
+                  : sim::SplitWeights(ParamsOf(plan), splits, d, lse.data(), 1, &unused, weight));
   for (int c = 0; c < d; ++c) {
-    const float x = splits == 1 ? o[static_cast<size_t>(c)]
-                                : CombineColumn(ParamsOf(plan), splits, weight, o.data() + c, d);
+    const float x = splits == 1
+                        ? o[static_cast<size_t>(c)]
+                        : sim::CombineColumn(ParamsOf(plan), splits, weight, o.data() + c, d);
     rows->o.push_back(OutputWord(plan.recipe.output, FloatWord(x)));
   }
 }
