@@ -1,0 +1,419 @@
+"""lostbits.transformers: whole models against forward passes written out here.
+
+FP8: every projection, norm and rotation is the model's own, attention is `lostbits.attention`
+called by hand on codes that are written once, as a kernel writes its cache; the logits are the same
+bits.
+
+Exact: the same bits as the plain BF16 model whose softmax(Q K^T) V alone is computed in float64,
+densely, with the masks that transformers makes for "eager". Stock implementations round inside
+attention, each elsewhere, so their logits are compared through the model in float64.
+"""
+
+import copy
+
+import numpy as np
+import pytest
+from conftest import assert_same_bits
+
+import lostbits
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+lbt = pytest.importorskip("lostbits.transformers")
+
+from transformers import DynamicCache  # noqa: E402
+from transformers.integrations.sdpa_attention import sdpa_attention_forward  # noqa: E402
+from transformers.masking_utils import eager_mask  # noqa: E402
+
+WINDOW = 64
+SHARED = {"hidden_size": 128, "intermediate_size": 128, "vocab_size": 64, "num_hidden_layers": 3,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.15,
+          "pad_token_id": None, "eos_token_id": None, "bos_token_id": None}
+
+
+def llama(**options):
+    return transformers.LlamaConfig(**SHARED, head_dim=64, **options)
+
+
+def gemma(**options):
+    return transformers.Gemma3TextConfig(
+        **SHARED, head_dim=128, query_pre_attn_scalar=80, sliding_window=WINDOW,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"], **options)
+
+
+def make(config, dtype=torch.bfloat16):
+    torch.manual_seed(7)
+    return transformers.AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
+
+
+@pytest.fixture(scope="module", params=[llama, gemma], ids=["llama", "gemma3"])
+def model(request):
+    """Two families: one scale a head dim, and windows, another scale, normed Q and K."""
+    return make(request.param())
+
+
+@pytest.fixture(autouse=True)
+def no_grad():
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tiny tensors: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def ids():
+    return torch.randint(1, 64, (2, 200), generator=torch.Generator().manual_seed(3))
+
+
+def logits(model, ids, implementation, decode=0, **options):
+    """Of a prefill, and of `decode` steps of a token after it, with a cache that keeps all keys."""
+    model.set_attn_implementation(implementation)
+    cache = DynamicCache()
+    steps = ids.split([ids.shape[1] - decode] + [1] * decode, 1)
+    return torch.cat([model(x, past_key_values=cache, **options).logits for x in steps], 1)
+
+
+def simulated(settings, model, ids, decode=0):
+    lbt.register("test", lbt.AttentionSettings(threads=1, **settings))
+    return logits(model, ids, "test", decode)
+
+
+# ---- By hand ---------------------------------------------------------------------------------
+
+
+def rotate(x, cos, sin):
+    half = x.shape[-1] // 2
+    turned = torch.cat([-x[..., half:], x[..., :half]], -1)
+    return x * cos[:, :, None] + turned * sin[:, :, None]
+
+
+def forward(model, ids, start, attend):
+    """Logits of Llama or Gemma 3, attend(layer, q, k, v) being the attention; [batch, len, heads,
+    dim] each."""
+    body = model.model
+    is_gemma = hasattr(body.layers[0], "pre_feedforward_layernorm")
+    positions = torch.arange(start, start + ids.shape[1])[None]
+    x = body.embed_tokens(ids)
+    for i, layer in enumerate(body.layers):
+        attn, y = layer.self_attn, layer.input_layernorm(x)
+        q, k, v = (project(y).unflatten(-1, (-1, attn.head_dim))
+                   for project in (attn.q_proj, attn.k_proj, attn.v_proj))
+        if is_gemma:
+            q, k = attn.q_norm(q), attn.k_norm(k)
+        kind = [model.config.layer_types[i]] if is_gemma else []
+        cos, sin = body.rotary_emb(x, positions, *kind)
+        y = attn.o_proj(attend(attn, rotate(q, cos, sin), rotate(k, cos, sin), v).flatten(2))
+        if is_gemma:
+            x = x + layer.post_attention_layernorm(y)
+            x = x + layer.post_feedforward_layernorm(layer.mlp(layer.pre_feedforward_layernorm(x)))
+        else:
+            x = x + y
+            x = x + layer.mlp(layer.post_attention_layernorm(x))
+    return model.lm_head(body.norm(x))
+
+
+def window_of(attn):
+    return getattr(attn, "sliding_window", None)
+
+
+class Fp8Cache:
+    """K and V of every layer as E4M3 codes, each token's encoded when it comes."""
+
+    def __init__(self, scales, skipped=(), **options):
+        self.scales, self.skipped, self.options, self.cache = scales, skipped, options, {}
+
+    def __call__(self, attn, q, k, v):
+        i, new = attn.layer_idx, [k, v]
+        skipped = i in self.skipped
+        if skipped:
+            codes = new
+        else:
+            scales = self.scales(i, q, k, v)
+            heads_kv = k.shape[2]
+            q_scale = np.repeat(np.broadcast_to(scales[0], heads_kv), q.shape[2] // heads_kv)
+            q = self.encode(q, q_scale)
+            codes = [self.encode(x, s) for x, s in zip(new, scales[1:])]
+        if i in self.cache:
+            codes = [torch.cat([a, b], 1) for a, b in zip(self.cache[i], codes)]
+        self.cache[i] = k, v = codes
+        if skipped:
+            q_len, kv_len = q.shape[1], k.shape[1]
+            seen = torch.ones(q_len, kv_len, dtype=torch.bool).tril(kv_len - q_len)
+            if window_of(attn):
+                seen &= ~seen.tril(kv_len - q_len - window_of(attn))
+            heads = [x.transpose(1, 2) for x in (q, k, v)]
+            plain = window_of(attn) is None and q_len in (1, kv_len)
+            return sdpa_attention_forward(
+                attn, *heads, None if plain else seen[None, None], scaling=attn.scaling)[0]
+        o = lostbits.attention(
+            q, k, v, causal=True, softmax_scale=attn.scaling, threads=1,
+            window=(window_of(attn) - 1, 0) if window_of(attn) else None,
+            **dict(zip(("q_descale", "k_descale", "v_descale"), scales)), **self.options)
+        return o
+
+    @staticmethod
+    def encode(x, scale):
+        """Divided in float32, then nearest even, saturating."""
+        scaled = x.float() / torch.from_numpy(np.broadcast_to(scale, x.shape[2]).copy())[:, None]
+        return lostbits.encode(scaled, "e4m3").view(torch.uint8)
+
+
+def by_hand(model, ids, attend, decode=0):
+    start, out = 0, []
+    for step in ids.split([ids.shape[1] - decode] + [1] * decode, 1):
+        out.append(forward(model, step, start, attend))
+        start += step.shape[1]
+    return torch.cat(out, 1)
+
+
+def fixed(q=1.0, k=1.0, v=1.0):
+    return lambda *_: [np.float32(x) for x in (q, k, v)]
+
+
+def largest(per_head):
+    """absmax / 448 of what comes first."""
+    found = {}
+
+    def scales(layer, q, k, v):
+        if layer not in found:
+            heads = k.shape[2] if per_head else 1
+            found[layer] = [
+                np.float32([np.abs(part).max() for part in np.split(x.float().numpy(), heads, 2)])
+                / np.float32(448) for x in (q, k, v)]
+        return found[layer]
+    return scales
+
+
+ONE_LEVEL = "fa3.sm90.e4m3.one-level"
+LAYERS = {0: (1.0, 0.5, 0.25), 1: (0.3, [0.7, 0.9], [0.1, 0.2]), 2: (0.9, 0.8, 0.7)}
+GIVEN = {i: lbt.Scales(*map(torch.tensor, scales)) for i, scales in LAYERS.items()}
+CASES = [
+    ({}, fixed(), {}),
+    ({"preset": ONE_LEVEL}, fixed(), {"preset": ONE_LEVEL}),
+    ({"accumulation": "every-n", "interval": 2, "splits": 2, "decode": "off"}, fixed(),
+     {"accumulation": "every-n", "interval": 2, "splits": 2, "decode": "off"}),
+    ({"scales": 0.5}, fixed(0.5, 0.5, 0.5), {}),
+    ({"scales": lbt.Scales(0.3, 0.5, 0.7)}, fixed(0.3, 0.5, 0.7), {}),
+    ({"scales": GIVEN}, lambda layer, *_: [np.float32(x) for x in LAYERS[layer]], {}),
+    ({"scales": "per-tensor"}, None, {}),
+    ({"scales": "per-head", "skip_layers": (1,)}, None, {}),
+    ({"skip_layers": ("sliding_window",)}, fixed(), {}),
+]
+
+
+@pytest.mark.parametrize("settings, scales, options", CASES, ids=lambda x: str(x)[:40])
+def test_fp8_logits_are_those_of_lostbits_attention(model, ids, settings, scales, options):
+    scales = scales or largest(settings["scales"] == "per-head")
+    skipped = settings.get("skip_layers", ())
+    if skipped == ("sliding_window",):
+        skipped = [i for i, layer in enumerate(model.model.layers) if window_of(layer.self_attn)]
+    attend = Fp8Cache(scales, skipped, **options)
+    out = simulated(settings, model, ids, decode=3)
+    assert out.dtype == torch.bfloat16
+    assert_same_bits(out, by_hand(model, ids, attend, decode=3))
+
+
+def test_settings_differ(model, ids):
+    """None of the cases above is another in disguise."""
+    out = [simulated(settings, model, ids, decode=1) for settings, *_ in CASES]
+    same = {(i, j) for i in range(len(out)) for j in range(i) if torch.equal(out[i], out[j])}
+    assert same == (set() if window_of(model.model.layers[0].self_attn) else {(8, 0)})
+
+
+def test_scales_stay_what_the_first_call_made_them(model, ids):
+    attention = lbt.register("test", lbt.AttentionSettings(scales="per-head"))
+    logits(model, ids[:, :50], "test")
+    first = attention.scales(model)
+    assert list(first) == [0, 1, 2] and all(x.shape == (2,) for x in first[0])
+    second = logits(model, ids, "test")
+    assert attention.scales(model) == first
+    lbt.register("given", lbt.AttentionSettings(scales=first))
+    assert_same_bits(logits(model, ids, "given"), second)
+    assert not torch.equal(simulated({"scales": "per-head"}, model, ids), second)
+
+
+# ---- Exact -----------------------------------------------------------------------------------
+
+
+def float64_attention(module, query, key, value, attention_mask, scaling, **_):
+    """softmax(scaling Q K^T + mask) V in float64, rounded once to BF16; scaling is a float32, as
+    kernels take it."""
+    group = query.shape[1] // key.shape[1]
+    key, value = (x.double().repeat_interleave(group, 1) for x in (key, value))
+    scores = query.double() @ key.transpose(2, 3) * float(np.float32(scaling))
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    o = scores.softmax(-1) @ value
+    return lostbits.encode(o.transpose(1, 2).contiguous(), "bfloat16"), None
+
+
+transformers.AttentionInterface.register("float64", float64_attention)
+transformers.AttentionMaskInterface.register("float64", eager_mask)
+
+
+@pytest.mark.parametrize("decode", [0, 3])
+def test_exact_is_the_plain_model_with_attention_in_float64(model, ids, decode):
+    plain = logits(model, ids, "float64", decode)
+    assert_same_bits(logits(model, ids, "lostbits_exact", decode), plain)
+
+
+def test_exact_with_the_cache_that_drops_keys_and_prefill_in_pieces(model, ids):
+    out = []
+    for implementation in "lostbits_exact", "float64":
+        model.set_attn_implementation(implementation)
+        cache = DynamicCache(config=model.config)
+        pieces = ids.split([90, 70, 1, 39], 1)
+        out.append(torch.cat([model(x, past_key_values=cache).logits for x in pieces], 1))
+    assert_same_bits(*out)
+
+
+def test_exact_with_padding(model, ids):
+    mask = torch.ones_like(ids)
+    mask[1, :130] = 0
+    position_ids = (mask.cumsum(1) - 1).clamp_min(0)
+    out = [logits(model, ids, name, attention_mask=mask, position_ids=position_ids)[mask.bool()]
+           for name in ("lostbits_exact", "float64")]
+    assert_same_bits(*out)
+
+
+def test_exact_is_as_near_to_the_truth_as_the_stock_implementations(model, ids):
+    """Attention adds its rounding to that of all other operations: without it the logits come no
+    farther from the float64 model's. A tenth is left to chance."""
+    out = {name: logits(model, ids, name).double() for name in ("lostbits_exact", "eager", "sdpa")}
+    model.set_attn_implementation("eager")
+    truth = copy.deepcopy(model).double()(ids).logits
+    error = {name: (x - truth).square().mean().sqrt() for name, x in out.items()}
+    assert error["lostbits_exact"] <= 1.1 * min(error["eager"], error["sdpa"])
+    assert error["eager"] < 0.1 * truth.std()
+
+
+# ---- Around it -------------------------------------------------------------------------------
+
+
+def test_skipping_every_layer_is_the_stock_model(model, ids):
+    skip = simulated({"skip_layers": (0, 1, 2)}, model, ids, decode=2)
+    assert_same_bits(skip, logits(model, ids, "sdpa", decode=2))
+
+
+def test_padding_is_a_batch_of_one(model, ids):
+    """A padded row gives what lostbits.attention gives on its own tokens; scales see no padding."""
+    seen, attention = [], lbt.register("test", lbt.AttentionSettings(scales="per-tensor"))
+
+    def spy(module, query, key, value, mask, **options):
+        o = attention(module, query, key, value, mask, **options)[0]
+        seen.append((module, [x.transpose(1, 2) for x in (query, key, value)], o))
+        return o, None
+    transformers.AttentionInterface.register("test", spy)
+    mask = torch.ones_like(ids)
+    mask[1, :130] = 0
+    logits(model, ids, "test", attention_mask=mask)
+    for module, (q, k, v), o in seen:
+        real = [torch.cat([x[0], x[1, 130:]]) for x in (q, k, v)]
+        scales = [x.float().abs().max().numpy() / np.float32(448) for x in real]
+        attend = Fp8Cache(lambda *_: scales)  # noqa: B023
+        assert_same_bits(o[1:, 130:], attend(module, *(x[1:, 130:] for x in (q, k, v))))
+        assert not o[1, :130].any()
+
+
+def test_a_model_from_disk_generates(model, ids, tmp_path):
+    model.save_pretrained(tmp_path)
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path, attn_implementation="lostbits_fa3_fp8", dtype="bfloat16")
+    assert loaded.config._attn_implementation == "lostbits_fa3_fp8"
+    options = {"max_new_tokens": 4, "do_sample": False, "attention_mask": torch.ones_like(ids)}
+    tokens = loaded.generate(ids, past_key_values=DynamicCache(), **options)[:, ids.shape[1] :]
+    out = by_hand(model, torch.cat([ids, tokens], 1), Fp8Cache(fixed()), decode=4)
+    assert torch.equal(out[:, -5:-1].argmax(-1), tokens)
+
+
+def test_no_mask_of_len_by_len(model, ids):
+    seen = []
+
+    def spy(module, query, key, value, mask, **options):
+        seen.append(mask)
+        return sdpa_attention_forward(module, query, key, value, mask, **options)
+    lbt.register("test", lbt.AttentionSettings())
+    transformers.AttentionInterface.register("test", spy)
+    logits(model, ids, "test", decode=1)
+    assert len(seen) == 6 and all(mask is None for mask in seen)
+
+
+def test_float32_models(ids):
+    model = make(llama(), torch.float32)
+    out = simulated({}, model, ids, decode=2)
+    assert out.dtype == torch.float32
+    def attend(*x, cache=Fp8Cache(fixed())):
+        return cache(*x).float()
+    assert_same_bits(out, by_hand(model, ids, attend, decode=2))
+
+
+def test_sinks_and_softcap_arrive(ids):
+    attn = make(llama()).model.layers[0].self_attn
+    q, k, v = (torch.randn(1, heads, 90, 64).bfloat16() for heads in (4, 2, 2))
+    sinks = torch.randn(4).bfloat16()
+    o, _ = lbt.SimulatedAttention(lbt.AttentionSettings())(
+        attn, q, k, v, None, scaling=0.2, softcap=3.0, s_aux=sinks)
+    expected = lostbits.attention(*(x.transpose(1, 2) for x in (q, k, v)), causal=True,
+                                  softmax_scale=0.2, softcap=3.0, sinks=sinks.float())
+    assert_same_bits(o, expected)
+
+
+def right_padded(model, ids):
+    mask = torch.ones_like(ids)
+    mask[1, -9:] = 0
+    return model(ids, attention_mask=mask)
+
+
+@pytest.mark.parametrize("call, error, says", [
+    (lambda m, ids: torch.enable_grad()(m)(ids), NotImplementedError, "torch.no_grad()"),
+    (lambda m, ids: m(ids, attention_mask=torch.ones(2, 1, 200, 200)), ValueError,
+     "found [2, 1, 200, 200]"),
+    (right_padded, ValueError, "padding on the left alone, found row 1"),
+    (lambda m, ids: m(ids, past_key_values=transformers.StaticCache(m.config, max_cache_len=256)),
+     ValueError, "not a static one, found 256 keys for 200 tokens"),
+    (lambda m, ids: m(ids[:1], use_cache=False, position_ids=torch.arange(200)[None] % 100),
+     ValueError, "expected a causal mask"),
+    (lambda m, ids: m.float()(ids), ValueError, "bfloat16 Q, K and V, found torch.float32"),
+])
+def test_what_it_does_not_do_is_said(ids, call, error, says):
+    model = make(llama())
+    model.set_attn_implementation("lostbits_exact")
+    with pytest.raises(error) as raised:
+        call(model, ids)
+    assert says in str(raised.value)
+
+
+def test_bidirectional_and_dropout_are_refused(ids):
+    model = make(gemma(use_bidirectional_attention=True))
+    model.set_attn_implementation("lostbits_fa3_fp8")
+    with pytest.raises(ValueError, match="expected a causal mask"):
+        model(ids)
+    model = make(llama(attention_dropout=0.1)).train()
+    model.set_attn_implementation("lostbits_fa3_fp8")
+    with pytest.raises(ValueError, match="expected dropout 0, found 0.1"):
+        model(ids)
+
+
+@pytest.mark.parametrize("settings, says", [
+    ({"preset": "fa4"}, "preset: expected one of fa3.sm90.e4m3"),
+    ({"scales": "per-token"}, "scales: expected numbers"),
+    ({"preset": "exact", "scales": "per-head"}, "exact has none"),
+    ({"preset": "fa3.sm90.bf16", "scales": 0.5}, "fa3.sm90.bf16 has none"),
+    ({"skip_layers": ("sliding",)}, "found 'sliding'"),
+    ({"skip_layers": "sliding_window"}, "found 's'"),
+])
+def test_settings_are_checked(settings, says):
+    with pytest.raises(ValueError, match=says):
+        lbt.AttentionSettings(**settings)
+
+
+def test_a_layer_without_given_scales(ids):
+    with pytest.raises(ValueError, match="scales: none for layer 1, found"):
+        simulated({"scales": {0: lbt.Scales()}}, make(llama()), ids)
