@@ -21,8 +21,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 lbt = pytest.importorskip("lostbits.transformers")
 
+from by_hand import Fp8Cache, by_hand, window_of  # noqa: E402
 from transformers import DynamicCache  # noqa: E402
-from transformers.integrations.sdpa_attention import sdpa_attention_forward  # noqa: E402
 from transformers.masking_utils import eager_mask  # noqa: E402
 
 WINDOW = 64
@@ -85,92 +85,7 @@ def simulated(settings, model, ids, decode=0):
     return logits(model, ids, "test", decode)
 
 
-# ---- By hand ---------------------------------------------------------------------------------
-
-
-def rotate(x, cos, sin):
-    half = x.shape[-1] // 2
-    turned = torch.cat([-x[..., half:], x[..., :half]], -1)
-    return x * cos[:, :, None] + turned * sin[:, :, None]
-
-
-def forward(model, ids, start, attend):
-    """Logits of Llama or Gemma 3, attend(layer, q, k, v) being the attention; [batch, len, heads,
-    dim] each."""
-    body = model.model
-    is_gemma = hasattr(body.layers[0], "pre_feedforward_layernorm")
-    positions = torch.arange(start, start + ids.shape[1])[None]
-    x = body.embed_tokens(ids)
-    for i, layer in enumerate(body.layers):
-        attn, y = layer.self_attn, layer.input_layernorm(x)
-        q, k, v = (project(y).unflatten(-1, (-1, attn.head_dim))
-                   for project in (attn.q_proj, attn.k_proj, attn.v_proj))
-        if is_gemma:
-            q, k = attn.q_norm(q), attn.k_norm(k)
-        kind = [model.config.layer_types[i]] if is_gemma else []
-        cos, sin = body.rotary_emb(x, positions, *kind)
-        y = attn.o_proj(attend(attn, rotate(q, cos, sin), rotate(k, cos, sin), v).flatten(2))
-        if is_gemma:
-            x = x + layer.post_attention_layernorm(y)
-            x = x + layer.post_feedforward_layernorm(layer.mlp(layer.pre_feedforward_layernorm(x)))
-        else:
-            x = x + y
-            x = x + layer.mlp(layer.post_attention_layernorm(x))
-    return model.lm_head(body.norm(x))
-
-
-def window_of(attn):
-    return getattr(attn, "sliding_window", None)
-
-
-class Fp8Cache:
-    """K and V of every layer as E4M3 codes, each token's encoded when it comes."""
-
-    def __init__(self, scales, skipped=(), **options):
-        self.scales, self.skipped, self.options, self.cache = scales, skipped, options, {}
-
-    def __call__(self, attn, q, k, v):
-        i, new = attn.layer_idx, [k, v]
-        skipped = i in self.skipped
-        if skipped:
-            codes = new
-        else:
-            scales = self.scales(i, q, k, v)
-            heads_kv = k.shape[2]
-            q_scale = np.repeat(np.broadcast_to(scales[0], heads_kv), q.shape[2] // heads_kv)
-            q = self.encode(q, q_scale)
-            codes = [self.encode(x, s) for x, s in zip(new, scales[1:])]
-        if i in self.cache:
-            codes = [torch.cat([a, b], 1) for a, b in zip(self.cache[i], codes)]
-        self.cache[i] = k, v = codes
-        if skipped:
-            q_len, kv_len = q.shape[1], k.shape[1]
-            seen = torch.ones(q_len, kv_len, dtype=torch.bool).tril(kv_len - q_len)
-            if window_of(attn):
-                seen &= ~seen.tril(kv_len - q_len - window_of(attn))
-            heads = [x.transpose(1, 2) for x in (q, k, v)]
-            plain = window_of(attn) is None and q_len in (1, kv_len)
-            return sdpa_attention_forward(
-                attn, *heads, None if plain else seen[None, None], scaling=attn.scaling)[0]
-        o = lostbits.attention(
-            q, k, v, causal=True, softmax_scale=attn.scaling, threads=1,
-            window=(window_of(attn) - 1, 0) if window_of(attn) else None,
-            **dict(zip(("q_descale", "k_descale", "v_descale"), scales)), **self.options)
-        return o
-
-    @staticmethod
-    def encode(x, scale):
-        """Divided in float32, then nearest even, saturating."""
-        scaled = x.float() / torch.from_numpy(np.broadcast_to(scale, x.shape[2]).copy())[:, None]
-        return lostbits.encode(scaled, "e4m3").view(torch.uint8)
-
-
-def by_hand(model, ids, attend, decode=0):
-    start, out = 0, []
-    for step in ids.split([ids.shape[1] - decode] + [1] * decode, 1):
-        out.append(forward(model, step, start, attend))
-        start += step.shape[1]
-    return torch.cat(out, 1)
+# ---- FP8 --------------------------------------------------------------------------------------
 
 
 def fixed(q=1.0, k=1.0, v=1.0):
@@ -220,6 +135,15 @@ def test_fp8_logits_are_those_of_lostbits_attention(model, ids, settings, scales
     assert_same_bits(out, by_hand(model, ids, attend, decode=3))
 
 
+def test_a_cache_that_drops_keys_changes_nothing(model, ids):
+    model.set_attn_implementation("lostbits_fa3_fp8")
+    out = []
+    for cache in DynamicCache(), DynamicCache(config=model.config):
+        pieces = ids.split([60, 1, 1, 1, 1, 1, 1, 73, 61], 1)
+        out.append(torch.cat([model(x, past_key_values=cache).logits for x in pieces], 1))
+    assert_same_bits(*out)
+
+
 def test_settings_differ(model, ids):
     """None of the cases above is another in disguise."""
     out = [simulated(settings, model, ids, decode=1) for settings, *_ in CASES]
@@ -264,22 +188,18 @@ def test_exact_is_the_plain_model_with_attention_in_float64(model, ids, decode):
     assert_same_bits(logits(model, ids, "lostbits_exact", decode), plain)
 
 
-def test_exact_with_the_cache_that_drops_keys_and_prefill_in_pieces(model, ids):
+@pytest.mark.parametrize("padding", [0, 5, 80, 130])
+def test_exact_in_pieces_with_padding_and_a_cache_that_drops_keys(model, ids, padding):
+    mask = torch.ones_like(ids)
+    mask[1, :padding] = 0
     out = []
     for implementation in "lostbits_exact", "float64":
         model.set_attn_implementation(implementation)
-        cache = DynamicCache(config=model.config)
-        pieces = ids.split([90, 70, 1, 39], 1)
-        out.append(torch.cat([model(x, past_key_values=cache).logits for x in pieces], 1))
-    assert_same_bits(*out)
-
-
-def test_exact_with_padding(model, ids):
-    mask = torch.ones_like(ids)
-    mask[1, :130] = 0
-    position_ids = (mask.cumsum(1) - 1).clamp_min(0)
-    out = [logits(model, ids, name, attention_mask=mask, position_ids=position_ids)[mask.bool()]
-           for name in ("lostbits_exact", "float64")]
+        cache, end, parts = DynamicCache(config=model.config), 0, []
+        for piece in ids.split([140, 20, 1, 39], 1):
+            end += piece.shape[1]
+            parts.append(model(piece, attention_mask=mask[:, :end], past_key_values=cache).logits)
+        out.append(torch.cat(parts, 1)[mask.bool()])
     assert_same_bits(*out)
 
 
@@ -302,8 +222,8 @@ def test_skipping_every_layer_is_the_stock_model(model, ids):
     assert_same_bits(skip, logits(model, ids, "sdpa", decode=2))
 
 
-def test_padding_is_a_batch_of_one(model, ids):
-    """A padded row gives what lostbits.attention gives on its own tokens; scales see no padding."""
+def test_padded_rows_are_rows_of_their_own(model, ids):
+    """They give what lostbits.attention gives on their own tokens; scales see no padding."""
     seen, attention = [], lbt.register("test", lbt.AttentionSettings(scales="per-tensor"))
 
     def spy(module, query, key, value, mask, **options):
@@ -338,7 +258,7 @@ def test_no_mask_of_len_by_len(model, ids):
 
     def spy(module, query, key, value, mask, **options):
         seen.append(mask)
-        return sdpa_attention_forward(module, query, key, value, mask, **options)
+        return query.transpose(1, 2), None
     lbt.register("test", lbt.AttentionSettings())
     transformers.AttentionInterface.register("test", spy)
     logits(model, ids, "test", decode=1)
@@ -363,6 +283,31 @@ def test_sinks_and_softcap_arrive(ids):
     expected = lostbits.attention(*(x.transpose(1, 2) for x in (q, k, v)), causal=True,
                                   softmax_scale=0.2, softcap=3.0, sinks=sinks.float())
     assert_same_bits(o, expected)
+
+
+@pytest.mark.parametrize("window, position, local", [
+    (119, None, True), (120, None, False), (120, 119, False), (120, 300, True),
+])
+def test_a_window_over_all_keys_is_none(window, position, local):
+    """FlashAttention-3 then takes its decode kernel, whose key tiles are narrower."""
+    attn = make(gemma()).model.layers[0].self_attn
+    q, k, v = (torch.randn(1, heads, length, 128).bfloat16()
+               for heads, length in ((4, 1), (2, 120), (2, 120)))
+    o, _ = lbt.SimulatedAttention(lbt.AttentionSettings())(
+        attn, q, k, v, None, scaling=0.2, sliding_window=window,
+        position_ids=None if position is None else torch.tensor([[position]]))
+    options = {"window": (window - 1, 0)} if local else {"decode": "on"}
+    expected = lostbits.attention(*(x.transpose(1, 2) for x in (q, k, v)), causal=True,
+                                  softmax_scale=0.2, **options)
+    assert_same_bits(o, expected)
+
+
+def test_zeros_have_a_scale():
+    attn = make(llama()).model.layers[0].self_attn
+    q, k = (torch.randn(1, heads, 9, 64).bfloat16() for heads in (4, 2))
+    attention = lbt.SimulatedAttention(lbt.AttentionSettings(scales="per-head"))
+    o, _ = attention(attn, q, k, torch.zeros_like(k), None)
+    assert not o.any()
 
 
 def right_padded(model, ids):

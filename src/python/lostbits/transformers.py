@@ -12,10 +12,8 @@ The KV cache is FP8 without a cache of its own: a token's codes depend only on i
 the layer's scales, and these are fixed at a layer's first call. So encoding what transformers'
 cache returns gives, at every step, the bytes that a kernel wrote once.
 
-Other than vLLM's: a batch with left padding runs row by row, each as a batch of one; Q is divided
-by its scale as K and V are, where vLLM may multiply by the reciprocal; and the cache that
-transformers gives a layer with a sliding window drops old keys, so that key tiles start at the
-first key kept, not at token 0: `model(..., past_key_values=DynamicCache())` keeps them all.
+A row padded on the left runs alone, from its first token, as in a kernel for sequences of different
+lengths. Other than vLLM, which may multiply Q by the reciprocal of its scale, Q is divided by it.
 """
 
 from __future__ import annotations
@@ -124,8 +122,12 @@ class SimulatedAttention:
             sliding_window is not None and "sliding_window" in self.settings.skip_layers
         )
         _check_call(module, query, attention_mask, dropout, kwargs)
-        # flash_api.cpp of FlashAttention-3: a window that holds all keys is none.
-        window = sliding_window if sliding_window and sliding_window < key.shape[2] else None
+        # flash_api.cpp of FlashAttention-3: a window that holds all keys is none. All are more than
+        # came if the cache has dropped some.
+        keys = key.shape[2]
+        if kwargs.get("position_ids") is not None:
+            keys = max(keys, int(kwargs["position_ids"].max()) + 1)
+        window = sliding_window if sliding_window and sliding_window < keys else None
         if skipped:
             if s_aux is not None or softcap:
                 raise ValueError(
@@ -150,8 +152,8 @@ class SimulatedAttention:
         out = torch.zeros_like(q)
         for row, padding in enumerate(_padding(attention_mask)):
             first = max(padding - (k.shape[1] - q.shape[1]), 0)
-            rows = q[row : row + 1, first:], k[row : row + 1, padding:], v[row : row + 1, padding:]
-            out[row : row + 1, first:] = self._run(*rows, scales, options)
+            real = q[row : row + 1, first:], k[row : row + 1, padding:], v[row : row + 1, padding:]
+            out[row : row + 1, first:] = self._run(*real, scales, options)
         return out, None
 
     def _run(
