@@ -19,8 +19,8 @@ import lostbits
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-lbt = pytest.importorskip("lostbits.transformers")
 
+import lostbits.transformers as lbt  # noqa: E402
 from by_hand import Fp8Cache, by_hand, window_of  # noqa: E402
 from transformers import DynamicCache  # noqa: E402
 from transformers.masking_utils import eager_mask  # noqa: E402
