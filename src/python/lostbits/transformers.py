@@ -39,7 +39,6 @@ from ._codec import encode
 __all__ = ["IMPLEMENTATIONS", "AttentionSettings", "Scales", "SimulatedAttention", "register"]
 
 EXACT = "exact"
-_MODES = ("per-tensor", "per-head")
 _E4M3_MAX = 448.0  # OCP OFP8, table 1
 # compressed-tensors, quantization/utils/helpers.py: scales are at least the eps of float32.
 _MIN_SCALE = torch.finfo(torch.float32).eps
@@ -80,8 +79,10 @@ class AttentionSettings:
         if self.preset != EXACT and self.preset not in attention_presets():
             known = ", ".join([*attention_presets(), EXACT])
             raise ValueError(f"preset: expected one of {known}, found {self.preset!r}")
-        if isinstance(self.scales, str) and self.scales not in _MODES:
-            raise ValueError(f"scales: expected numbers, {_MODES}, found {self.scales!r}")
+        if isinstance(self.scales, str) and self.scales not in ("per-tensor", "per-head"):
+            raise ValueError(
+                f"scales: expected numbers, 'per-tensor' or 'per-head', found {self.scales!r}"
+            )
         if "e4m3" not in self.preset and self.scales != 1.0:
             raise ValueError(f"scales: {self.preset} has none, found {self.scales!r}")
         for layer in self.skip_layers:
