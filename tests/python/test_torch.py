@@ -16,6 +16,15 @@ TYPES = {torch.float32: np.float32, torch.bfloat16: ml_dtypes.bfloat16, torch.fl
          torch.float8_e4m3fn: ml_dtypes.float8_e4m3fn}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tiny tensors: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def draw():
     """float32 tensors of a shape, from a generator of the test's own."""
@@ -64,7 +73,7 @@ def test_every_step_by_hand(draw, kind, out_dtype):
     scale_a, scale_b = scales(draw, 24, 256, 40)[kind]
     result = torch.tensor(1.7)
     for bias in None, draw(40).bfloat16():
-        for schedule in {}, {"use_fast_accum": True}, {"promote": 2, "split_k": 3}:
+        for schedule in {}, {"use_fast_accum": True}, {"promote": 2, "split_k": 3}:  # k = 256
             if kind == "blocks" and schedule:
                 continue
             d = lt.scaled_mm(a, b, scale_a, scale_b, bias, result, out_dtype, **schedule)
@@ -93,6 +102,47 @@ def test_fast_accum_is_one_level(draw):
     d = [lt.scaled_mm(a, a.t(), one, one, out_dtype=torch.float32, use_fast_accum=fast).item()
          for fast in (False, True)]
     assert d[0] == 784 and d[1] < 784
+
+
+def test_ranges_of_k_are_whole_tiles(draw):
+    a, b = operands(draw, k=500)
+    one = torch.tensor(1.0)
+    for fast, promote in (True, 0), (False, 4):
+        d = lt.scaled_mm(a, b, one, one, None, None, torch.float32, fast, split_k=3)
+        parts = [lostbits.gemm(a[:, part], b[part], machine=HOPPER, promote=promote)
+                 for part in (slice(0, 256), slice(256, 500))]
+        assert_same_bits(d, parts[0] + parts[1])
+
+
+E4M3, E5M2 = torch.float8_e4m3fn, torch.float8_e5m2
+
+
+@pytest.mark.parametrize("types", [(E4M3, E4M3), (E4M3, E5M2), (E5M2, E4M3)], ids=str)
+@pytest.mark.parametrize("k, values", [(128, "any"), (640, "normal"), (1312, "wide")])
+def test_equals_mmaemu(types, k, values):
+    """Another model of torch._scaled_mm, compared with an H100 PCIe by its author."""
+    mmaemu = pytest.importorskip("mmaemu", reason="mmaemu is not installed")
+    generator = torch.Generator().manual_seed(k)
+
+    def operand(rows, dtype):
+        if values == "any":
+            return torch.randint(0, 256, (rows, k), generator=generator).byte().view(dtype)
+        size = 2 if values == "wide" else 0
+        x, y = (torch.randn(rows, k, generator=generator) for _ in range(2))
+        return (x * torch.exp2(size * y)).to(dtype)
+    a, b = operand(8, types[0]), operand(16, types[1]).t()
+    pair, result = (torch.tensor(0.37), torch.tensor(1.9)), torch.tensor(0.7)
+    outputs = [*TYPES, E5M2] if E5M2 in types else TYPES  # cuBLASLt refuses the other
+    for out_dtype in outputs:
+        scale_result = result if out_dtype in (E4M3, E5M2) else None
+        for fast in False, True:
+            for split in (1, 2, 3) if k > 128 else (1,):
+                ours = lt.scaled_mm(a, b, *pair, None, scale_result, out_dtype, fast, split_k=split,
+                                    threads=1)
+                theirs = mmaemu.scaled_mm(
+                    a, b, *pair, None, scale_result, out_dtype, fast,
+                    splitk=1 if split == 1 else (split, "contiguous"))
+                assert_same_bits(ours, theirs, f"{out_dtype} fast {fast} split {split}")
 
 
 @pytest.mark.parametrize("types, machine", [

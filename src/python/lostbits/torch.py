@@ -22,7 +22,7 @@ __all__ = ["scaled_mm", "sdpa"]
 _FP8 = {torch.float8_e4m3fn: "e4m3", torch.float8_e5m2: "e5m2"}
 _PROMOTE = 4  # instructions of 32 k: CUTLASS's mma_promotion_interval, include/cutlass/gemm/
 #               collective/sm90_mma_tma_gmma_ss_warpspecialized_fp8.hpp
-_BLOCK = 128  # k and columns of a block scale
+_BLOCK = 128  # k and columns of a block scale; k of a kernel's tile
 
 
 def scaled_mm(
@@ -53,20 +53,23 @@ def scaled_mm(
     out_dtype float32, bfloat16, float16 or FP8; None: mat1's
     use_fast_accum   True: never promoted. False: promoted every 128 k (4 instructions)
     machine   "": Hopper's wgmma for mat1's and mat2's types; see `lostbits.machines`
-    promote, split_k, partial, allow_unverified, threads   as in `lostbits.gemm`; promote: over
-              use_fast_accum
+    promote   instructions between flushes, over use_fast_accum
+    split_k   ranges of k, each of whole 128 k
+    partial, allow_unverified, threads   as in `lostbits.gemm`
 
     Steps, each rounded to nearest even in FP32: 1. `lostbits.gemm`. 2. Scales: one number each,
     RN(scale_a scale_b) times the sum; rows and columns, the row's, then the column's; blocks, at
     each promotion. 3. + bias. 4. FP8 outputs: * scale_result (torch's CPU operator divides by it).
     5. Rounding to out_dtype; beyond it, FP8 saturates and the others are Inf.
 
-    What is known: the unit is checked against hardware (`lostbits.machines`). Promotion, and steps
-    2 and 3 for rows and columns, are those of the CUTLASS kernel in torch's source (aten/src/ATen/
-    native/cuda/RowwiseScaledMM.cu), if nvcc fuses no multiply and add and torch has not swapped the
-    operands. All else on Hopper is cuBLASLt, from 12.9 on rows and columns too: it may split k,
-    promote and round elsewhere, and nothing here was compared with it. Give what you find as
-    promote and split_k; `lostbits.testing.infer_recipe` looks for them.
+    What is known. One number each: every step as mmaemu 0.1.0 has it (tests/python compares), which
+    its author compared with 1,423 calls of torch 2.7.1 and cuBLASLt 12.8.3.14 on an H100 PCIe.
+    Which shapes cuBLASLt splits is its own choice: say it by split_k, which
+    `lostbits.testing.infer_recipe` finds from an output. Rows and columns, and bias: the CUTLASS
+    kernel of torch's source (aten/src/ATen/native/cuda/RowwiseScaledMM.cu), provided nvcc fuses no
+    multiply and add and torch has not swapped the operands; from CUDA 12.9 on torch asks cuBLASLt
+    on Hopper, with which nothing was compared. Blocks: DeepGEMM's recipe, compared with no output
+    of cuBLASLt.
 
     Returns [m, n]. Raises ValueError on shapes that do not fit, naming both, and as `gemm` does.
     """
@@ -102,6 +105,8 @@ def _scaled_mm(
         machine = f"hopper:wgmma:{'.'.join(types)}:f32"
     if promote is None:
         promote = 0 if use_fast_accum else _PROMOTE
+    if split_k > 1 and not promote:
+        mat1, mat2 = _pad(mat1, split_k), _pad(mat2.t(), split_k).t()
     if scaling == "one number each":
         scale_a, scale_b = scale_a.reshape(1), scale_b.reshape(1)
     d = gemm(
@@ -175,6 +180,13 @@ def _check_scaled_mm(
         return "blocks"
     raise ValueError(f"scale_a, scale_b: expected one number each, [{m}, 1] and [1, {n}], or [{m}, "
                      f"{blocks[0]}] and {list(blocks)}, found {list(shapes[0])}, {list(shapes[1])}")
+
+
+def _pad(x: torch.Tensor, split_k: int) -> torch.Tensor:
+    """[rows, k] with zeros behind, so that `gemm`'s ranges of k are of whole blocks."""
+    blocks = -(-x.shape[1] // _BLOCK)
+    k = -(-blocks // split_k) * split_k * _BLOCK
+    return torch.nn.functional.pad(x.view(torch.uint8), (0, k - x.shape[1])).view(x.dtype)
 
 
 def sdpa(
