@@ -54,7 +54,7 @@ def scaled_mm(
     use_fast_accum   True: never promoted. False: promoted every 128 k (4 instructions)
     machine   "": Hopper's wgmma for mat1's and mat2's types; see `lostbits.machines`
     promote   instructions between flushes, over use_fast_accum
-    split_k   ranges of k, each of whole 128 k
+    split_k   ranges of k, each of whole 128 k (of whole intervals, if promote is another)
     partial, allow_unverified, threads   as in `lostbits.gemm`
 
     Steps, each rounded to nearest even in FP32: 1. `lostbits.gemm`. 2. Scales: one number each,
@@ -62,10 +62,10 @@ def scaled_mm(
     each promotion. 3. + bias. 4. FP8 outputs: * scale_result (torch's CPU operator divides by it).
     5. Rounding to out_dtype; beyond it, FP8 saturates and the others are Inf.
 
-    What is known. One number each: every step as mmaemu 0.1.0 has it (tests/python compares), which
-    its author compared with 1,423 calls of torch 2.7.1 and cuBLASLt 12.8.3.14 on an H100 PCIe.
-    Which shapes cuBLASLt splits is its own choice: say it by split_k, which
-    `lostbits.testing.infer_recipe` finds from an output. Rows and columns, and bias: the CUTLASS
+    What is known. One number each: every step as mmaemu 0.1.0 has it (tests/python compares), by
+    which its author replayed 1,423 calls of torch 2.7.1 with cuBLASLt 12.8.3.14 on an H100 PCIe,
+    bit for bit. Which shapes cuBLASLt splits is its own choice: say it by split_k, which
+    `lostbits.testing.infer_recipe` looks for. Rows and columns, and bias: the CUTLASS
     kernel of torch's source (aten/src/ATen/native/cuda/RowwiseScaledMM.cu), provided nvcc fuses no
     multiply and add and torch has not swapped the operands; from CUDA 12.9 on torch asks cuBLASLt
     on Hopper, with which nothing was compared. Blocks: DeepGEMM's recipe, compared with no output
