@@ -190,7 +190,7 @@ std::vector<fs::path> GoldensIn(const std::string& folder) {
   std::vector<fs::path> paths;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
     const fs::path& p = entry.path();
-    if (entry.is_regular_file() &&
+    if (entry.is_regular_file() && !p.filename().string().ends_with(kDisagrees) &&
         (p.extension() == ".safetensors" || p.filename() == "probes.json"))
       paths.push_back(p);
   }

@@ -51,7 +51,9 @@ Agreement RerunTiles(const TileGolden& golden, Backend& device);
 /// probes.json: its observed words against the simulator's.
 Agreement ReplayProbes(const std::string& path);
 
-/// Every golden in a folder, those of sub-folders too, by path.
+/// Ends the names of files that hold what was not taken for true.
+inline constexpr char kDisagrees[] = ".disagrees.safetensors";
+/// Every golden in a folder, those of sub-folders too, by path; not those that end in kDisagrees.
 std::vector<std::filesystem::path> GoldensIn(const std::string& folder);
 
 }  // namespace lostbits::gpu

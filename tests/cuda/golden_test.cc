@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 
@@ -49,7 +50,38 @@ class GoldenTest : public testing::Test {
     file.put(static_cast<char>(last ^ 1));
   }
 
+  static std::string Content(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
   fs::path folder_;
+};
+
+/// The simulator, but one bit of one LSE.
+class WrongLse : public Backend {
+ public:
+  WrongLse() : Backend(Device()->info()), right_(Device()) {}
+  void Run(Tiles& tiles, Flags flags) override { right_->Run(tiles, flags); }
+  void Ex2(uint32_t first, std::span<uint32_t> out) override { right_->Ex2(first, out); }
+  void Encode(const fp8::Format& format, uint32_t first, std::span<uint8_t> out) override {
+    right_->Encode(format, first, out);
+  }
+  std::vector<uint32_t> Gemm(const GemmPlan& plan, const GemmOperands& operands) override {
+    return right_->Gemm(plan, operands);
+  }
+  AttentionRows Attention(const AttentionPlan& plan, const AttentionOperands& operands,
+                          std::span<const int64_t> queries) override {
+    AttentionRows rows = right_->Attention(plan, operands, queries);
+    rows.lse[1] = std::nextafter(rows.lse[1], 1e9f);
+    return rows;
+  }
+  void Codec(const CodecPlan& plan, std::span<const uint8_t> in, std::span<uint8_t> out) override {
+    right_->Codec(plan, in, out);
+  }
+
+ private:
+  std::unique_ptr<Backend> right_;
 };
 
 TEST(Sha256, PublishedDigests) {
@@ -226,11 +258,26 @@ TEST_F(GoldenTest, KernelsAreReplayedFromTheirSeed) {
   EXPECT_TRUE(KernelCases("ampere").empty());
   EXPECT_LT(KernelCases("ada").size(), cases.size());
   for (const KernelCase& c : cases) {
-    if (c.name != "gemm.wgmma.scaled.64x128x4096" && c.name != "attention.wgmma.polynomial.1k")
+    if (c.name != "gemm.wgmma.scaled.64x128x4096" && c.name != "attention.wgmma.polynomial.d64.1k")
       continue;
-    const std::string path = Path((c.name + ".safetensors").c_str());
+    const std::string folder = Path(c.name.c_str()), path = folder + "/x.safetensors";
     Metadata origin = OriginOf(Device()->info(), {});
-    WriteKernel(path, c, *Device(), 6, origin);
+    // Words that are not the recipe's are kept, but not as a golden.
+    const Agreement wrong = CaptureKernel(path, c, *Device("F=12"), 6, origin);
+    EXPECT_LT(wrong.matched, wrong.rows);
+    EXPECT_FALSE(fs::exists(path));
+    EXPECT_TRUE(fs::exists(DisagreesPath(path)));
+    EXPECT_TRUE(GoldensIn(folder).empty());
+    const Agreement written = CaptureKernel(path, c, *Device(), 6, origin);
+    EXPECT_EQ(written.matched, written.rows) << written.first;
+    EXPECT_EQ(GoldensIn(folder), std::vector<fs::path>{path});
+    // Nor do they take its place.
+    const std::string before = Content(path);
+    fs::remove(DisagreesPath(path));
+    EXPECT_LT(CaptureKernel(path, c, *Device("F=12"), 7, origin).matched, written.rows);
+    EXPECT_EQ(Content(path), before);
+    EXPECT_TRUE(fs::exists(DisagreesPath(path)));
+    fs::remove(DisagreesPath(path));
     const Agreement same = ReplayKernel(path, nullptr), again = ReplayKernel(path, Device().get());
     EXPECT_GT(same.rows, 200);
     EXPECT_EQ(same.matched, same.rows) << same.first;
@@ -249,6 +296,21 @@ TEST_F(GoldenTest, KernelsAreReplayedFromTheirSeed) {
     file.put(digit == '0' ? '1' : '0');
     file.close();
     EXPECT_THROW(ReplayKernel(path, nullptr), std::invalid_argument);
+  }
+}
+
+TEST_F(GoldenTest, KernelsOfAttentionRecordTheirLse) {
+  WrongLse wrong;
+  for (const KernelCase& c : KernelCases("hopper")) {
+    if (c.name != "attention.wgmma.polynomial.d64.1k") continue;
+    const std::string path = Path("x.safetensors");
+    const Agreement found = CaptureKernel(path, c, wrong, 0, OriginOf(wrong.info(), {}));
+    EXPECT_EQ(found.rows - found.matched, 1);
+    EXPECT_TRUE(found.first.starts_with("lse 1: ")) << found.first;
+    EXPECT_FALSE(fs::exists(path));
+    EXPECT_EQ(CaptureKernel(path, c, *Device(), 0, OriginOf(wrong.info(), {})).first, "");
+    const Agreement replayed = ReplayKernel(path, &wrong);
+    EXPECT_EQ(replayed.rows - replayed.matched, 1);
   }
 }
 

@@ -320,6 +320,11 @@ TEST(AttentionBound, HoldsForTheSimulatorAndNotForAWrongKey) {
   sim::AttentionExact(plan.recipe, InputsFor(plan, x, all, &q), exact.data());
   for (size_t c = 0; c < 128; ++c) EXPECT_NEAR(bound.exact[c], exact[c], 1e-12);
   EXPECT_EQ(right.o.size(), peaked.o.size());
+  // LSE: far below its bound, and beyond it where the keys are others or an offset is forgotten.
+  const auto lse_error = [&](float lse) { return std::fabs(double{lse} - bound.lse); };
+  EXPECT_LT(lse_error(peaked.lse[0]), 0.5 * bound.lse_bound);
+  EXPECT_GT(lse_error(right.lse[0]), bound.lse_bound);
+  EXPECT_GT(lse_error(peaked.lse[0] + kMaxOffset * 0x1.62e430p-1f), bound.lse_bound);
 }
 
 // ---- Codec -----------------------------------------------------------------------------------
