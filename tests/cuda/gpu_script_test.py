@@ -143,6 +143,7 @@ class GpuScript(unittest.TestCase):
         self.assertLess(time.monotonic() - start, 40)
         late = self.told(text, "left out or cut short")
         self.assertEqual((late[0], late[-1]), ("capture", "verify"))
+        self.assertNotIn("says what this GPU says", text)
 
     def test_gpus_are_asked_what_they_have(self):
         self.run_script("--to", self.folder / "golden", capability="8.0")
