@@ -16,17 +16,10 @@
 #include <string>
 #include <vector>
 
+#include "golden_file.h"
 #include "gpu/session.h"
 
 namespace lostbits::gpu {
-
-/// The value of a key; "" if there is none.
-std::string Lookup(const Metadata& metadata, std::string_view key);
-/// SHA-256 of the tensors' bytes, in this order.
-std::string ChecksumOf(std::span<const NamedTensor> tensors);
-/// Throws std::invalid_argument unless the file is a golden of this kind with a right checksum.
-void CheckGolden(const std::string& path, const Metadata& metadata, const std::string& kind,
-                 std::span<const NamedTensor> tensors);
 
 struct TileGolden {
   Metadata metadata;

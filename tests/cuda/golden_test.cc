@@ -14,6 +14,7 @@
 #include "gpu/kernel_golden.h"
 #include "sha256.h"
 #include "sim/exp2.h"
+#include "sim/random.h"
 
 namespace lostbits::gpu {
 namespace {
@@ -215,7 +216,7 @@ TEST(Exp2Model, CutsAsItSays) {
   std::vector<uint32_t> table(kExp2BlockSize);
   for (uint32_t i = 0; i < kExp2BlockSize; ++i) table[i] = 0x4000'0000 | i;
   const auto at = [&](float x, Exp2Cut cut) {
-    return Exp2Model(table, cut, fp8::BitCast<uint32_t>(x));
+    return sim::Exp2FromOctave(table.data(), cut, fp8::BitCast<uint32_t>(x));
   };
   EXPECT_EQ(at(0.0f, Exp2Cut::kDown), 0x3F80'0000u);
   EXPECT_EQ(at(1.0f, Exp2Cut::kDown), 0x4000'0000u);
@@ -234,8 +235,8 @@ TEST(Exp2Model, CutsAsItSays) {
   EXPECT_EQ(at(-126.0f, Exp2Cut::kDown), 0x0080'0000u);
   EXPECT_EQ(at(-126.5f, Exp2Cut::kDown), 0u);
   EXPECT_EQ(at(0x1p-140f, Exp2Cut::kDown), 0x3F80'0000u);
-  EXPECT_EQ(Exp2Model(table, Exp2Cut::kDown, 0x7f80'0001), sim::kFp32Nan);
-  EXPECT_EQ(Exp2Model(table, Exp2Cut::kDown, 0xff80'0000), 0u);
+  EXPECT_EQ(sim::Exp2FromOctave(table.data(), Exp2Cut::kDown, 0x7f80'0001), sim::kFp32Nan);
+  EXPECT_EQ(sim::Exp2FromOctave(table.data(), Exp2Cut::kDown, 0xff80'0000), 0u);
 }
 
 TEST_F(GoldenTest, Exp2IsRebuiltFromTheFile) {
@@ -251,6 +252,50 @@ TEST_F(GoldenTest, Exp2IsRebuiltFromTheFile) {
   EXPECT_EQ(found.rows, 2 * int64_t{kExp2BlockSize});
   Damage(path);
   EXPECT_THROW(ReplayExp2(path, 1), std::invalid_argument);
+}
+
+// What `lostbits attention --exp2 FILE` computes with, from a file as a whole capture would be.
+TEST_F(GoldenTest, Exp2FileIsTheDevicesFunction) {
+  const auto device = Device();
+  Exp2Golden golden = CaptureExp2(*device, 2);
+  constexpr size_t kMissing = 20, kKept = 256 + 126;  // of tiny numbers, and (-1, -0.5]
+  for (size_t i = 0; i < golden.blocks.size(); ++i) {
+    Exp2Block& block = golden.blocks[i];
+    if (i != kMissing && !block.asked) block = {true, {}, Exp2Cut::kTowardZero, 0};
+  }
+  std::vector<uint32_t> words(kExp2BlockSize);
+  device->Ex2(Exp2First(kKept), words);
+  words[77] ^= 1;  // of no interpolator
+  golden.deltas[kKept] = PackDeltas(kKept, words);
+  golden.blocks[kKept] = {true, Exp2Digest(words), Exp2Cut::kTowardZero, 1};
+  golden.metadata = OriginOf(device->info(), {});
+  const std::string path = Path("ex2.safetensors");
+  WriteExp2(path, golden);
+
+  const Exp2File file(path);
+  EXPECT_EQ(file.device(), "simulated hopper");
+  EXPECT_EQ(file.blocks(), 511);
+  sim::Random r(1);
+  int found = 0;
+  for (int i = 0; i < 200'000; ++i) {
+    const auto bits = static_cast<uint32_t>(r.Next());
+    uint32_t word = 0;
+    device->Ex2(bits, {&word, 1});
+    float result = 0;
+    const bool there = file.table().Find(fp8::BitCast<float>(bits), &result);
+    ASSERT_EQ(there, bits >> 23 != kMissing) << std::hex << bits;
+    if (!there) continue;
+    ++found;
+    ASSERT_EQ(fp8::BitCast<uint32_t>(result), word) << std::hex << bits;
+  }
+  EXPECT_GT(found, 190'000);
+  float result = 0;
+  ASSERT_TRUE(file.table().Find(fp8::BitCast<float>(Exp2First(kKept) + 77), &result));
+  EXPECT_EQ(fp8::BitCast<uint32_t>(result), words[77]);
+
+  golden.blocks[kExp2TableBlock].digest[0] ^= 1;
+  WriteExp2(path, golden);
+  EXPECT_THROW(Exp2File{path}, std::invalid_argument);
 }
 
 TEST_F(GoldenTest, KernelsAreReplayedFromTheirSeed) {

@@ -2,10 +2,14 @@
 
 usage: python3 gpu_cli_test.py LOSTBITS_GPU [unittest arguments]
 """
+import array
 import glob
+import hashlib
 import json
 import os
+import random
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,6 +22,30 @@ ASKING = ["device", "probe", "verify", "ex2", "cvt", "codec", "gemm", "attention
 def content(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+def write_npy(path, shape, values):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() +
+                   values.tobytes())
+
+
+def rewrite_golden(path, change):
+    """Every tensor's bytes become change(name, bytes), of the same size; the checksum fits."""
+    data = content(path)
+    size = struct.unpack("<Q", data[:8])[0]
+    header, body = json.loads(data[8:8 + size]), data[8 + size:]
+    parts, checksum = [], hashlib.sha256()
+    for name, at in sorted(((n, t["data_offsets"]) for n, t in header.items()
+                            if n != "__metadata__"), key=lambda item: item[1]):
+        parts.append(change(name, body[at[0]:at[1]]))
+        checksum.update(parts[-1])
+    header["__metadata__"]["sha256"] = checksum.hexdigest()
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(parts))
 
 
 class GpuCli(unittest.TestCase):
@@ -165,6 +193,48 @@ class GpuCli(unittest.TestCase):
         self.assertEqual(run.returncode, 1)
         self.assertIn("not overwritten", run.stderr)
         self.assertEqual(before, {f: content(f) for f in files})
+
+    def test_attention_takes_the_recorded_ex2(self):
+        """`lostbits attention --exp2 FILE`: a synthetic capture, and one that lacks inputs."""
+        self.good("ex2", "--simulate", "hopper", "--blocks", "1", "--to", ".")
+        path = os.path.join(self.folder, "hopper/ex2.safetensors")
+        draw = random.Random(1)
+        for name in "qkv":
+            write_npy(os.path.join(self.folder, name + ".npy"), (64, 64),
+                      array.array("f", (draw.gauss(0, 1) for _ in range(64 * 64))))
+        lostbits = os.path.join(os.path.dirname(PROGRAM), "lostbits")
+
+        def attention(exp2):
+            return subprocess.run(
+                [lostbits, "attention", "q.npy", "k.npy", "v.npy", "--exp2", exp2, "--json",
+                 "--output-format", "float32", "-o", "o.npy"], capture_output=True, text=True,
+                cwd=self.folder, check=False)
+        run = attention(path)
+        self.assertEqual(run.returncode, 2, run.stderr)
+        self.assertIn("no entry for input", run.stderr)
+
+        def fill(name, data):
+            """As if all blocks followed from [1, 2)."""
+            if name in ("asked", "mode", "unpredicted"):
+                return bytes([name == "asked"] + [0] * (len(data) // 512 - 1)) * 512
+            return data
+        rewrite_golden(path, fill)
+        outputs = {}
+        for exp2 in (path, "correctly-rounded"):
+            run = attention(exp2)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            outputs[exp2] = content(os.path.join(self.folder, "o.npy"))
+        # One word in eight of the simulated ex2 is one unit lower.
+        self.assertFalse(outputs[path] == outputs["correctly-rounded"])
+        report = json.loads(attention(path).stdout)
+        self.assertEqual(report["exp2"], {"file": path, "device": "simulated hopper",
+                                          "blocks": 512})
+        self.assertEqual(report["recipe"]["exp2"], "table")
+        self.assertLess(report["error"]["max_absolute"], 0.1)
+        rewrite_golden(path, lambda name, data: data if name != "delta_127" else b"\0" * len(data))
+        run = attention(path)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("SHA-256", run.stderr)
 
     def test_replay_finds_what_the_simulator_does_not_say(self):
         self.good("capture", "--simulate", "hopper@underflow=signed", "--to", "golden")
