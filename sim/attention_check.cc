@@ -96,7 +96,7 @@ void CheckAttention(const AttentionRecipe& recipe, const AttentionInputs& in,
               " (query_length - 1)");
   Require(options.threads >= 0, "threads is ", options.threads, ", expected 0 (all) or more");
   Require(recipe.exp2 != Exp2Model::kTable ||
-              (options.exp2_table != nullptr && options.exp2_table->segment_count > 0),
+              (options.exp2_table != nullptr && !options.exp2_table->IsEmpty()),
           "the recipe asks for a captured exp2 table and none was given");
 }
 
