@@ -15,7 +15,7 @@ Every error about an argument is a ValueError that says what was expected and wh
 """
 
 from ._attention import attention, attention_presets, exact_attention
-from ._codec import FormatInfo, decode, encode, finfo
+from ._codec import FormatInfo, decode, encode, finfo, formats
 from ._lostbits import NoEvidenceError
 from ._lostbits import version as __version__
 from ._products import dot, exact_gemm, gemm, machines, mma
@@ -38,6 +38,7 @@ __all__ = [
     "exact_gemm",
     "explain",
     "finfo",
+    "formats",
     "gemm",
     "machines",
     "mma",
