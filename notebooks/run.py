@@ -12,6 +12,7 @@ Exit code: 0 fine, 1 a notebook failed, 77 a package is missing.
 
 import argparse
 import base64
+import io
 import os
 import pathlib
 import sys
@@ -23,6 +24,7 @@ try:
     import matplotlib  # noqa: F401
     import nbclient
     import nbformat
+    from PIL import Image  # comes with matplotlib
 except ImportError as missing:
     print(f"SKIPPED: no notebook executed: {missing} (tests/python/requirements.txt)")
     sys.exit(77)
@@ -39,7 +41,7 @@ METADATA = {
 def execute(path):
     notebook = nbformat.read(path, as_version=4)
     client = nbclient.NotebookClient(
-        notebook, timeout=CELL_SECONDS, kernel_name="python3",
+        notebook, timeout=CELL_SECONDS, kernel_name="python3", coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # one warns of its own open ports
     )
@@ -63,19 +65,15 @@ def strip(notebook):
             if "metadata" in output:
                 output.metadata = {}
             if "image/png" in output.get("data", {}):
-                output.data = {"image/png": without_text(output.data["image/png"])}
+                output.data = {"image/png": smaller(output.data["image/png"])}
 
 
-def without_text(png):
-    """A PNG in base64, without the chunk that names the program and version that wrote it."""
-    raw = base64.b64decode(png)
-    kept, at = raw[:8], 8
-    while at < len(raw):  # a chunk: length, type, data, checksum (PNG specification, section 5.3)
-        end = at + 12 + int.from_bytes(raw[at : at + 4], "big")
-        if raw[at + 4 : at + 8] != b"tEXt":
-            kept += raw[at:end]
-        at = end
-    return base64.b64encode(kept).decode()
+def smaller(png):
+    """A PNG in base64 with 128 colours, which drawings hold, and without its writer's name."""
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    file = io.BytesIO()
+    picture.quantize(128, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def complaints(notebook):
