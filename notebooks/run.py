@@ -15,6 +15,7 @@ import base64
 import io
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import time
@@ -99,7 +100,7 @@ def run(path, check):
     try:
         notebook = execute(path)
     except nbclient.exceptions.CellExecutionError as error:
-        return [str(error)]
+        return [re.sub(r"\x1b\[[0-9;]*m", "", str(error))]  # without its colours
     seconds = time.monotonic() - start
     strip(notebook)
     found = list(complaints(notebook))

@@ -98,18 +98,18 @@ def error_against_context(
     xlabel, ylabel, title   "": what the result says; of your own figures "K", "relative error"
 
     Returns the Axes; both axes are logarithmic, but for gain and shares. A figure of 0 has no place
-    on a logarithmic axis: it is left out, and the legend says so. Raises ValueError on a mean or a
+    on a logarithmic axis: it is left out, and a star in the legend says so. Raises ValueError on a mean or a
     weight that is not there.
     """
     lines, *words = _lines(result, of, mean, weight)
-    ax = new_axes(ax, 3.8)
+    ax = new_axes(ax, 4)
     log = of == "relative_error"
     for i, (name, points) in enumerate(lines.items()):
         pairs = [(x, y) for x, y in sorted(points.items()) if np.isfinite(y) and (y > 0 or not log)]
-        label = name if len(pairs) == len(points) else f"{name} (0 or none: not drawn)"
+        label = name if len(pairs) == len(points) else f"{name} * (0 not drawn)"
         x, y = zip(*pairs, strict=True) if pairs else ((), ())
         ax.plot(x, y, label=label, color=LINES[i % len(LINES)], marker=_MARKERS[i % len(_MARKERS)],
-                markersize=4.5, linewidth=1.6)
+                markersize=4.5, linewidth=1.6, linestyle="-" if i % 2 == 0 else "--")
     ax.set_xscale("log", base=2)
     lengths = sorted({x for points in lines.values() for x in points})
     ax.set_xticks(lengths, [count_text(x) for x in lengths])
@@ -120,7 +120,7 @@ def error_against_context(
     ax.set_ylabel(ylabel or words[1], fontsize=10, color=INK)
     ax.grid(color=PALE, linewidth=0.6)
     headline(ax, title or words[2])
-    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(frameon=False, fontsize=9, ncols=3, loc="upper left", bbox_to_anchor=(-0.02, -0.16))
     plain(ax)
     return ax
 
