@@ -19,12 +19,14 @@ from ._codec import FormatInfo, decode, encode, finfo, formats
 from ._lostbits import NoEvidenceError
 from ._lostbits import version as __version__
 from ._products import dot, exact_gemm, gemm, machines, mma
+from ._quantize import Quantized, quantize
 from ._studies import Report, compare, explain, needle
 from .testing import assert_matches_hardware
 
 __all__ = [
     "FormatInfo",
     "NoEvidenceError",
+    "Quantized",
     "Report",
     "__version__",
     "assert_matches_hardware",
@@ -43,4 +45,5 @@ __all__ = [
     "machines",
     "mma",
     "needle",
+    "quantize",
 ]

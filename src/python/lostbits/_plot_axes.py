@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 from typing import Any
@@ -51,7 +52,9 @@ def loss_colours(reverse: bool = False) -> mpl.colors.Colormap:
 
 
 def count_text(n: float) -> str:
-    """1024: "1k", 2^20: "1M", 97: "97"."""
+    """1024: "1k", 2^20: "1M", 97: "97", 2^-10 as a power."""
+    if 0 < n < 1 and math.frexp(n)[0] == 0.5:
+        return f"$2^{{{math.frexp(n)[1] - 1}}}$"
     for unit, size in ("M", 2**20), ("k", 2**10):
         if n >= size and n % size == 0:
             return f"{n / size:.0f}{unit}"

@@ -112,6 +112,7 @@ def error_against_context(
                 markersize=4.5, linewidth=1.6, linestyle="-" if i % 2 == 0 else "--")
     ax.set_xscale("log", base=2)
     lengths = sorted({x for points in lines.values() for x in points})
+    lengths = lengths[:: -(-len(lengths) // 12)]  # at most 12 labels
     ax.set_xticks(lengths, [count_text(x) for x in lengths])
     ax.minorticks_off()
     if log:
