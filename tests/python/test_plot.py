@@ -6,7 +6,7 @@ import sys
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import HOPPER
+from conftest import HOPPER, ROOT
 
 import lostbits
 
@@ -163,6 +163,16 @@ def test_the_same_bytes_twice(tmp_path, ending, magic):
     assert first == second and first.startswith(magic) and len(first) > 5000
     assert b"Date" not in first and b"date>" not in first and b"Software" not in first
     assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_readmes_pictures_are_drawn_by_the_package(tmp_path):
+    pictures = sorted((ROOT / "docs").glob("*-cut.svg"))
+    if f"Matplotlib v{mpl.__version__}," not in pictures[0].read_text():
+        pytest.skip(f"docs/ was drawn by another matplotlib than {mpl.__version__}")
+    subprocess.run([sys.executable, ROOT / "docs" / "pictures.py", tmp_path], check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [path.name for path in pictures]
+    for path in pictures:
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_save_takes_figures_and_refuses_other_endings(tmp_path):
