@@ -75,8 +75,8 @@ def test_the_strip_shows_the_bits_of_explain(machine):
 def test_the_strip_names_what_it_shows():
     ax = plot.bit_strip(lostbits.explain(LINE, machine=HOPPER))
     labels = [label for label, _ in drawn_bits(ax)]
-    assert labels == ["15 × 15", "1.125 × 0.02344", "−0.875 × 0.007812", "0.001953 × 0.5", "c = 0.3",
-                      "sum", "returned, E8M13"]
+    assert labels == ["15 × 15", "1.125 × 0.02344", "−0.875 × 0.007812", "0.001953 × 0.5",
+                      "c = 0.3", "sum", "returned, E8M13"]
     notes = [text.get_text() for text in ax.child_axes[0].get_yticklabels()]
     assert notes == ["whole", "5 of 7 bits cut", "cut to nothing", "cut to nothing",
                      "18 of 24 bits cut", "1 bit rounded off", "225.3125"]

@@ -88,6 +88,8 @@ def test_nvfp4(x):
     each = spread(scales.astype(np.float32) * tensor, x, 1, 16)
     quotient = np.divide(x, each, out=np.zeros_like(x), where=each != 0)
     assert_same_bits(q.codes, encoded(quotient, E2M1))
+    both = spread(scales.astype(np.float64) * np.float64(tensor), x, 1, 16)
+    assert np.array_equal(q.values(), q.codes.astype(np.float64) * both)
     assert scales[0, 1] == 0 and not q.values()[0, 16:32].any()
 
 

@@ -20,7 +20,7 @@ from ._lostbits import NoEvidenceError
 from ._lostbits import version as __version__
 from ._products import dot, exact_gemm, gemm, machines, mma
 from ._quantize import Quantized, quantize
-from ._studies import Report, compare, explain, needle
+from ._studies import Report, compare, explain, measure_error, needle
 from .testing import assert_matches_hardware
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "formats",
     "gemm",
     "machines",
+    "measure_error",
     "mma",
     "needle",
     "quantize",

@@ -47,8 +47,8 @@ def plain(ax: Axes) -> None:
 
 def loss_colours(reverse: bool = False) -> mpl.colors.Colormap:
     """From nothing lost, pale, to all lost, vermilion; reverse: of shares that are kept."""
-    colours = ["#e8eef3", "#f0b98d", CUT]
-    return mpl.colors.LinearSegmentedColormap.from_list("loss", colours[::-1] if reverse else colours)
+    colours = ["#e8eef3", "#f0b98d", CUT][:: -1 if reverse else 1]
+    return mpl.colors.LinearSegmentedColormap.from_list("loss", colours)
 
 
 def count_text(n: float) -> str:

@@ -55,9 +55,8 @@ def quantize(
               "mx" (default: OCP's, the largest elements may saturate), "up" (nothing saturates)
     threads   0: all. Never changes a bit.
 
-    Returns Quantized: codes, scales, tensor_scale and their formats, arrays in x's library. Division and the
-    product of NVFP4's two scales are one binary32 operation each, codes are rounded to nearest even
-    and saturate. All zeros get scale 1 (E8M0: 2^-127). Raises ValueError on values that are not
+    Returns a Quantized with arrays in x's library. Division and the product of NVFP4's two scales
+    are one binary32 operation each; codes are rounded to nearest even and saturate. All zeros get scale 1 (E8M0: 2^-127). Raises ValueError on values that are not
     finite and on shapes that do not fit. Source: fp8/scale.h, which names each rule's.
     """
     codes, scales, tensor, (rows, cols) = _lostbits.quantize(

@@ -1,4 +1,4 @@
-"""Pictures of what the package returns, for people. Needs matplotlib (pip install 'lostbits[plot]').
+"""Pictures of what the package returns. Needs matplotlib: pip install 'lostbits[plot]'.
 
     >>> from lostbits import plot
     >>> ax = plot.bit_strip(lostbits.explain(machine="hopper:wgmma:e4m3:f32"))
@@ -98,8 +98,8 @@ def error_against_context(
     xlabel, ylabel, title   "": what the result says; of your own figures "K", "relative error"
 
     Returns the Axes; both axes are logarithmic, but for gain and shares. A figure of 0 has no place
-    on a logarithmic axis: it is left out, and a star in the legend says so. Raises ValueError on a mean or a
-    weight that is not there.
+    on a logarithmic axis: it is left out, and a star in the legend says so. Raises ValueError on a
+    mean or a weight that is not there.
     """
     lines, *words = _lines(result, of, mean, weight)
     ax = new_axes(ax, 4)
