@@ -56,8 +56,10 @@ def quantize(
     threads   0: all. Never changes a bit.
 
     Returns a Quantized with arrays in x's library. Division and the product of NVFP4's two scales
-    are one binary32 operation each; codes are rounded to nearest even and saturate. All zeros get scale 1 (E8M0: 2^-127). Raises ValueError on values that are not
-    finite and on shapes that do not fit. Source: fp8/scale.h, which names each rule's.
+    are one binary32 operation each; codes are rounded to nearest even and saturate. A block of
+    zeros gets scale 1; of E8M0 2^-127; of NVFP4 0, as does a block far below the tensor's largest,
+    whose codes are then +0. Raises ValueError on values that are not finite and on shapes that do
+    not fit. Source: fp8/scale.h, which names that of each rule.
     """
     codes, scales, tensor, (rows, cols) = _lostbits.quantize(
         take(x, "x"), format, scale, rule, threads

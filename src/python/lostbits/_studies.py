@@ -83,8 +83,8 @@ def measure_error(out: Any, reference: Any, *, ulp_format: str = "") -> Report:
 
     Returns a Report: "max_absolute", "max_relative" and "max_ulp" with their places; "sqnr_db", 10
     log10 of sum reference^2 / sum e^2; "bias", (mean e) / (mean |reference|); "gain", <out,
-    reference> / <reference, reference>, 1 where nothing shrinks; how many are "unequal"; NaN and Inf
-    that do not match. Raises ValueError on two shapes, naming both. Source: sim/error.h.
+    reference> / <reference, reference>, 1 where nothing shrinks; how many are "unequal"; how many
+    NaN and Inf do not match. Raises ValueError on two shapes, naming both. Source: sim/error.h.
     """
     return Report(
         _lostbits.measure_error(take(out, "out"), take(reference, "reference"), ulp_format)

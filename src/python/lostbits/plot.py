@@ -106,7 +106,7 @@ def error_against_context(
     log = of == "relative_error"
     for i, (name, points) in enumerate(lines.items()):
         pairs = [(x, y) for x, y in sorted(points.items()) if np.isfinite(y) and (y > 0 or not log)]
-        label = name if len(pairs) == len(points) else f"{name} * (0 not drawn)"
+        label = name if len(pairs) == len(points) else f"{name} *"
         x, y = zip(*pairs, strict=True) if pairs else ((), ())
         ax.plot(x, y, label=label, color=LINES[i % len(LINES)], marker=_MARKERS[i % len(_MARKERS)],
                 markersize=4.5, linewidth=1.6, linestyle="-" if i % 2 == 0 else "--")
@@ -117,11 +117,15 @@ def error_against_context(
     ax.minorticks_off()
     if log:
         ax.set_yscale("log")
-    ax.set_xlabel(xlabel or words[0], fontsize=10, color=INK)
+    star = any(line.get_label().endswith(" *") for line in ax.lines)
+    note = "     (* a figure of 0 has no place on this axis)" if star else ""
+    ax.set_xlabel((xlabel or words[0]) + note, fontsize=10, color=INK)
     ax.set_ylabel(ylabel or words[1], fontsize=10, color=INK)
     ax.grid(color=PALE, linewidth=0.6)
     headline(ax, title or words[2])
-    ax.legend(frameon=False, fontsize=9, ncols=3, loc="upper left", bbox_to_anchor=(-0.02, -0.16))
+    columns = 3 if max(map(len, lines)) < 28 else 2
+    ax.legend(frameon=False, fontsize=9, ncols=columns, loc="upper left",
+              bbox_to_anchor=(-0.02, -0.16))
     plain(ax)
     return ax
 
