@@ -82,6 +82,18 @@ def test_the_strip_names_what_it_shows():
                      "18 of 24 bits cut", "1 bit rounded off", "225.3125"]
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_the_strip_of_an_overflow_and_of_nothing(sign):
+    large = np.full(4, 448, np.float32)
+    e = lostbits.explain(large, float(f"{sign}1") * large, machine="hopper:wgmma:e4m3:f16")
+    *_, total, returned = drawn_bits(plot.bit_strip(e))
+    assert total[1] and returned == ("returned, FP16", {})
+    notes = [text.get_text() for text in plt.gca().child_axes[0].get_yticklabels()]
+    assert notes[-1] == f"{sign}inf".replace("-", "−")
+    nothing = drawn_bits(plot.bit_strip(lostbits.explain(0 * large, large, machine=HOPPER)))
+    assert nothing == [("sum", {}), ("returned, E8M13", {})]
+
+
 def test_the_strip_of_a_long_chain(rng):
     a, b = rng.standard_normal((2, 100)).astype(np.float32)
     with pytest.raises(ValueError, match='step="worst"'):
@@ -135,13 +147,14 @@ def test_lines_of_compare_and_of_ones_own():
     assert ax.get_xlabel().startswith("length ") and "* a figure of 0" in ax.get_xlabel()
 
 
-def test_heat_map_is_the_grid(study):
+def test_heat_map_is_the_grid(study, tmp_path):
     ax = plot.heat_map(study, of="keys_lost", variant="FP8 one-level", weight=0.2)
     cells = [c for c in study["cells"] if (c["variant"], c["weight"]) == ("FP8 one-level", 0.2)]
     wanted = [[next(c["keys_lost"] for c in cells if (c["mean"], c["context"]) == (mean, n))
                for n in (1024, 8192)] for mean in (0, 2)]
     assert ax.images[0].get_array().tolist() == wanted
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1k", "8k"]
+    plot.save(plot.heat_map(study, of="relative_error", weight=0.2), tmp_path / "error.png")
 
 
 def test_keys_cut_is_the_share_of_each_instruction():

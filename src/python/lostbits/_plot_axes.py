@@ -69,7 +69,9 @@ def save(picture: Axes | Figure, path: str | os.PathLike[str], *, dpi: int = 100
     dpi       dots an inch of a PNG
     Raises ValueError on a type of file that matplotlib does not write.
     """
-    figure: Any = picture if isinstance(picture, Figure) else picture.get_figure(root=True)
+    figure: Any = picture
+    while not isinstance(figure, Figure):  # axes, or a part of a figure
+        figure = figure.figure
     path = pathlib.Path(path)
     kind = path.suffix.removeprefix(".").lower()
     kinds = figure.canvas.get_supported_filetypes()

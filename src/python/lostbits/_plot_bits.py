@@ -15,6 +15,9 @@ from ._products import machines
 _COLUMNS = 44  # that still can be read; lower bits than these are left out, and counted
 
 
+Bits = tuple[tuple[int, str, bool], ...]
+
+
 @dataclass(frozen=True)
 class Row:
     """One number of the picture. Bits are (weight, digit, kept): digit * 2^weight."""
@@ -22,7 +25,7 @@ class Row:
     label: str
     note: str
     negative: bool
-    bits: tuple[tuple[int, str, bool], ...]
+    bits: Bits
 
 
 def bit_strip(
@@ -92,10 +95,12 @@ def rows_of(
     last = top - len(kept) + 1
     totals = [Row("sum", note, negative, _bits(top, kept, True) + _bits(last - 1, cut, False))]
     if "result" in step:
+        bits: Bits = ()
         value = float(step["result"]["value"])
-        negative, top, digits = _digits(_hex(value))
-        bits = _bits(top, digits.ljust(top - last + 1, "0"), True)
         note = f"{value:.10g}".replace("-", "−")
+        if np.isfinite(value):  # an overflow has no bits
+            negative, top, digits = _digits(_hex(value))
+            bits = _bits(top, digits.ljust(top - last + 1, "0"), True)
         totals.append(Row(f"returned, {step['format']}", note, negative, bits))
     return rows, totals, len(found) - len(drawn)
 
@@ -111,7 +116,7 @@ def _term_row(term: Mapping[str, Any], formats: Mapping[str, Any]) -> Row:
     if "kept" not in term:  # a step without a common grid keeps all
         negative, top, digits = _digits(term["exact"])
         return Row(label, "whole", negative, _bits(top, digits, True))
-    kept: tuple[tuple[int, str, bool], ...] = ()
+    kept: Bits = ()
     if "kept_bits" in term:  # behind the number's own bits come zeros down to the grid
         kept = _bits(term["kept_top"], term["kept_bits"][: term["bits"]], True)
     cut = _bits(term["dropped_top"], term["dropped_bits"], False) if term["bits_cut"] else ()
@@ -144,7 +149,7 @@ def _hex(value: float) -> str:
     return f"{'-' if value < 0 else ''}{numerator:#x}p{1 - denominator.bit_length()}"
 
 
-def _bits(top: int, digits: str, kept: bool) -> tuple[tuple[int, str, bool], ...]:
+def _bits(top: int, digits: str, kept: bool) -> Bits:
     return tuple((top - i, digit, kept) for i, digit in enumerate(digits))
 
 
@@ -179,7 +184,7 @@ def _draw_row(ax: Axes, row: Row, y: float, bottom: int) -> None:
                                facecolor=KEPT if kept else "white"))
         ax.text(weight, y, digit, ha="center", va="center_baseline", fontsize=9, family="monospace",
                 color="white" if kept else CUT, gid="kept" if kept else "cut")
-    if row.negative:
+    if row.negative and row.bits:
         ax.text(max(w for w, _, _ in row.bits) + 1, y, "−", ha="center", va="center", fontsize=10,
                 color=INK)
     below = sum(weight < bottom for weight, _, _ in row.bits)

@@ -204,14 +204,12 @@ def heat_map(
     for cell in cells:
         grid[means.index(cell["mean"]), contexts.index(cell["context"])] = _figure(cell, of)
     ax = new_axes(ax, 1.5 + 0.36 * len(means))
-    ax.imshow(grid, cmap=loss_colours(reverse=of in ("found", "gain")), aspect="auto",
-              norm="log" if of == "relative_error" else None,
-              **({} if of == "relative_error" else {"vmin": 0, "vmax": 1}))
+    norm = mpl.colors.LogNorm() if of == "relative_error" else mpl.colors.Normalize(0, 1)
+    ax.imshow(grid, cmap=loss_colours(reverse=of in ("found", "gain")), norm=norm, aspect="auto")
     text = "{:.0%}" if of in ("keys_lost", "found") else "{:.2g}"
     for (y, x), value in np.ndenumerate(grid):
         words = "<1%" if of == "keys_lost" and 0 < value < 0.005 else text.format(value)
-        ax.text(x, y, words, ha="center", va="center", fontsize=9,
-                color=INK)
+        ax.text(x, y, words, ha="center", va="center", fontsize=9, color=INK)
     ax.set_xticks(range(len(contexts)), [count_text(n) for n in contexts])
     ax.set_yticks(range(len(means)), [f"{mean:g}" for mean in means])
     ax.set_xlabel("keys in the context", fontsize=10, color=INK)
