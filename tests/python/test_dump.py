@@ -1,6 +1,5 @@
 """lostbits.dump on tiny random models made here: the tensors are those that attention read."""
 
-import json
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ from lostbits import dump
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+safetensors = pytest.importorskip("safetensors")
 _models = pytest.importorskip("lostbits._models")
 
 WORDS = [f"w{i}" for i in range(50)]
@@ -89,7 +89,8 @@ def test_the_rotary_embedding_is_in_them():
         x = model.model.layers[0].input_layernorm(model.model.embed_tokens(ids()))
         plain = [project(x).view(1, 100, -1, 16).transpose(1, 2)
                  for project in (attention.q_proj, attention.k_proj, attention.v_proj)]
-        turned = apply_rotary_pos_emb(*plain[:2], *model.model.rotary_emb(x, torch.arange(100)[None]))
+        angles = model.model.rotary_emb(x, torch.arange(100)[None])
+        turned = apply_rotary_pos_emb(*plain[:2], *angles)
     (layer,) = _models.capture(model, ids(), layers=[0], chunk=100)
     for ours, theirs in zip((layer.q, layer.k, layer.v), (*turned, plain[2]), strict=True):
         theirs = theirs[0].transpose(0, 1).float().numpy().astype(ml_dtypes.bfloat16)
@@ -110,13 +111,16 @@ def test_a_file_for_needle(folder, program):
     arguments = [str(folder / "tiny"), str(folder / "text"), "--out", str(out), "--heads",
                  "2.1,0.0", "--context", "90", "--queries", "5"]
     assert dump.main(arguments) == 0
-    tensors, metadata = read(out)
+    tensors, metadata = dump.read(out)
     assert {name: x.shape for name, x in tensors.items()} == {
         "q": (2, 5, 3, 16), "k": (2, 90, 1, 16), "v": (2, 90, 1, 16)}
     assert metadata["heads"] == "2.1,0.0" and float(metadata["softmax_scale"]) == 0.25
     assert len(metadata["model_sha256"]) == len(metadata["text_sha256"]) == 64
     model = tiny()
     layers = _models.capture(model, ids(90))
+    with safetensors.safe_open(out, "pt") as file:  # as others read it
+        for name, x in tensors.items():
+            assert_same_bits(file.get_tensor(name), x, name)
     assert_same_bits(tensors["k"][0, :, 0], layers[2].k[:, 1])
     assert_same_bits(tensors["v"][1, :, 0], layers[0].v[:, 0])
     assert_same_bits(tensors["q"][0], layers[2].q[-5:, 3:])
@@ -125,7 +129,7 @@ def test_a_file_for_needle(folder, program):
     assert report["q_shape"] == [2, 5, 3, 16] and report["k_shape"] == [2, 90, 1, 16]
 
     assert dump.main([*arguments, "--dtype", "e4m3"]) == 0
-    codes, _ = read(out)
+    codes, _ = dump.read(out)
     for name, x in codes.items():
         assert_same_bits(x, lostbits.encode(tensors[name], "e4m3"), name)
     report = program.json("needle", "--qkv", out)
@@ -153,16 +157,6 @@ def test_a_window_is_described_alone():
     assert [line["context"] for line in found[::6]] == [24, 40, 100, 24]
 
 
-def read(path):
-    raw = path.read_bytes()
-    size = int.from_bytes(raw[:8], "little")
-    header, body = json.loads(raw[8 : 8 + size]), raw[8 + size :]
-    types = {"BF16": ml_dtypes.bfloat16, "F8_E4M3": ml_dtypes.float8_e4m3fn}
-    metadata = header.pop("__metadata__")
-    return {name: np.frombuffer(body[slice(*x["data_offsets"])], types[x["dtype"]])
-            .reshape(x["shape"]) for name, x in header.items()}, metadata
-
-
 @pytest.mark.parametrize("change, says", [
     ({"--heads": "3.0"}, "numbers from 0 to 2, found 3"),
     ({"--heads": "1.2"}, "KV heads 0 to 1, found 1.2"),
@@ -178,6 +172,14 @@ def test_errors(folder, tmp_path, capsys, change, says):
     line = capsys.readouterr().err
     assert says in line and line.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_foreign_file(tmp_path):
+    (tmp_path / "x").write_bytes(b"no safetensors at all")
+    with pytest.raises(ValueError, match="expected .safetensors"):
+        dump.read(tmp_path / "x")
+    with pytest.raises(ValueError, match="found float32"):
+        dump.save(tmp_path / "y", {"q": np.zeros(3, np.float32)}, {})
 
 
 def test_without_torch(tmp_path):

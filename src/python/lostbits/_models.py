@@ -5,8 +5,10 @@ Not imported by `lostbits`: needs torch, transformers, and for GGUF files gguf a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import pathlib
 import sys
 from typing import Any
@@ -46,19 +48,21 @@ def load(path: str | pathlib.Path) -> tuple[Any, Any]:
     path = pathlib.Path(path)
     if not path.exists():
         raise ValueError(f"model: expected a .gguf file or a folder, found nothing at {path}")
-    if not sys.stderr.isatty():
-        transformers.utils.logging.disable_progress_bar()
-    where, extra = path, {}
+    where: pathlib.Path = path
+    extra: dict[str, Any] = {}
     if path.suffix == ".gguf":
         where, extra = path.parent, {"gguf_file": path.name}
+    # Progress bars are for terminals alone.
+    silence = contextlib.redirect_stderr(io.StringIO())
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **extra)
-        if extra:
-            extra["quantization_config"] = transformers.GgufConfig(dequantize=True)
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            where, dtype=torch.float32, local_files_only=True, **extra
-        )
-    except (OSError, KeyError, ImportError) as error:
+        with contextlib.nullcontext() if sys.stderr.isatty() else silence:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(where, **extra)
+            if extra:
+                extra["quantization_config"] = transformers.GgufConfig(dequantize=True)
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                where, dtype=torch.float32, local_files_only=True, **extra
+            )
+    except (OSError, KeyError, ValueError, ImportError) as error:
         line = str(error).strip().splitlines()[0]
         raise ValueError(f"model: transformers cannot read {path}: {line}") from error
     return model.eval(), tokenizer

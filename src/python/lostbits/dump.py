@@ -31,6 +31,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
 import numpy as np
 
 from . import heads
@@ -38,6 +39,9 @@ from ._codec import encode
 
 if TYPE_CHECKING:
     from ._models import LayerTensors
+
+
+_NAMES = {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3"}  # ml_dtypes' and safetensors' spelling
 
 
 def stack(
@@ -64,16 +68,17 @@ def stack(
     return {name: np.stack(each) for name, each in parts.items()}
 
 
-def save(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+def save(
+    path: str | os.PathLike[str], tensors: dict[str, np.ndarray], metadata: dict[str, str]
+) -> None:
     """A .safetensors file of BF16 and E4M3 arrays, written beside its place and renamed."""
-    names = {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3"}  # safetensors' spelling
     header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name, x in tensors.items():
-        if x.dtype.name not in names:
+        if x.dtype.name not in _NAMES:
             raise ValueError(f"{name}: expected bfloat16 or float8_e4m3fn, found {x.dtype.name}")
         header[name] = {
-            "dtype": names[x.dtype.name],
+            "dtype": _NAMES[x.dtype.name],
             "shape": x.shape,
             "data_offsets": [end, end := end + x.nbytes],
         }
@@ -86,6 +91,26 @@ def save(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], metadata:
         for x in tensors.values():
             file.write(np.ascontiguousarray(x).tobytes())
     part.replace(path)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """(tensors, metadata) of a file that `save` wrote. Raises ValueError for any other."""
+    raw = pathlib.Path(path).read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    types = {code: np.dtype(getattr(ml_dtypes, name)) for name, code in _NAMES.items()}
+    try:
+        header, body = json.loads(raw[8 : 8 + size]), raw[8 + size :]
+        metadata = header.pop("__metadata__", {})
+        return {
+            name: np.frombuffer(body[slice(*x["data_offsets"])], types[x["dtype"]]).reshape(
+                x["shape"]
+            )
+            for name, x in header.items()
+        }, metadata
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: expected .safetensors with BF16 and F8_E4M3 tensors: {error}"
+        ) from error
 
 
 def table(
@@ -122,11 +147,17 @@ def write_table(path: str | os.PathLike[str], figures: Sequence[dict[str, float]
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected N,N,..., found {text!r}") from None
 
 
 def _heads(text: str) -> list[tuple[int, int]]:
-    return [(int(layer), int(head)) for layer, head in (x.split(".") for x in text.split(","))]
+    try:
+        return [(int(layer), int(head)) for layer, head in (x.split(".") for x in text.split(","))]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected LAYER.HEAD,..., found {text!r}") from None
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -157,6 +188,30 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+def _write(arguments: argparse.Namespace, layers: Sequence[LayerTensors]) -> None:
+    """The tensors that --out asks for."""
+    from . import _models
+
+    chosen = arguments.heads or [
+        (each.layer, head) for each in layers for head in range(each.k.shape[1])
+    ]
+    tensors = stack(layers, chosen, arguments.queries)
+    if arguments.dtype == "e4m3":
+        tensors = {name: encode(x, "e4m3") for name, x in tensors.items()}
+    scale = {each.layer: each.softmax_scale for each in layers}[chosen[0][0]]
+    if abs(scale * tensors["q"].shape[3] ** 0.5 - 1) > 1e-6:
+        print(f"lostbits.dump: softmax scale {scale}, not 1 / sqrt(dim)", file=sys.stderr)
+    metadata = {
+        "heads": ",".join(f"{layer}.{head}" for layer, head in chosen),
+        "model": pathlib.Path(arguments.model).name,
+        "model_sha256": _models.sha256(arguments.model),
+        "text": arguments.text.name,
+        "text_sha256": _models.sha256(arguments.text),
+        "softmax_scale": repr(scale),
+    }
+    save(arguments.out, tensors, metadata)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0, or 2 with one line on stderr for what cannot be used."""
     arguments = _arguments(argv)
@@ -173,28 +228,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             model, ids, None if arguments.table else wanted, arguments.chunk
         )
         if arguments.out:
-            chosen = arguments.heads or [
-                (each.layer, head) for each in layers for head in range(each.k.shape[1])
-            ]
-            tensors = stack(layers, chosen, arguments.queries)
-            if arguments.dtype == "e4m3":
-                tensors = {name: encode(x, "e4m3") for name, x in tensors.items()}
-            scales = {each.layer: each.softmax_scale for each in layers}
-            scale = scales[chosen[0][0]]
-            usual = tensors["q"].shape[3] ** -0.5
-            if any(abs(scales[layer] / usual - 1) > 1e-6 for layer, _ in chosen):
-                print(f"lostbits.dump: softmax scale {scale}, not 1 / sqrt(dim)", file=sys.stderr)
-            save(arguments.out, tensors, {
-                "heads": ",".join(f"{layer}.{head}" for layer, head in chosen),
-                "model": pathlib.Path(arguments.model).name,
-                "model_sha256": _models.sha256(arguments.model),
-                "text": arguments.text.name,
-                "text_sha256": _models.sha256(arguments.text),
-                "softmax_scale": repr(scale),
-            })
+            _write(arguments, layers)
         if arguments.table:
-            write_table(arguments.table, table(
-                layers, arguments.context, arguments.queries, arguments.threads))
+            figures = table(layers, arguments.context, arguments.queries, arguments.threads)
+            write_table(arguments.table, figures)
     except (ValueError, ImportError, OSError) as error:
         print(f"lostbits.dump: {error}", file=sys.stderr)
         return 2

@@ -2,8 +2,8 @@
 
     python -m lostbits.evaluate MODEL TEXT --context 1024,8192 --out evaluation.json
 
-MODEL is a .gguf file or a Hugging Face folder of a decoder, TEXT a file of prose. For each context a
-haystack is made of the text: --keys sentences "The secret number of Alice is 52817.", each with a
+MODEL is a .gguf file or a Hugging Face folder of a decoder, TEXT a file of prose. For each context
+a haystack is made of the text: --keys sentences "The secret number of Alice is 52817.", each with a
 name and a number of its own, stand at equal distances between its paragraphs. The model reads it
 once under each attention implementation, and answers one question a key, "The secret number of
 Alice is", through its KV cache. Reported are

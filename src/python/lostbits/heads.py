@@ -76,21 +76,18 @@ def weight_figures(q: Any, k: Any, softmax_scale: float = 0.0) -> dict[str, floa
             "expected q [rows, dim] and k [keys, dim], rows up to keys, "
             f"found q {list(x.shape)} and k {list(y.shape)}"
         )
-    logits = x @ y.T * (softmax_scale or x.shape[1] ** -0.5)
-    rows, keys = logits.shape
+    rows, keys = len(x), len(y)
     seen = np.arange(keys) <= np.arange(keys - rows, keys)[:, None]
-    weight = np.where(seen, np.exp(logits - np.where(seen, logits, -np.inf).max(1)[:, None]), 0.0)
+    logits = np.where(seen, x @ y.T * (softmax_scale or x.shape[1] ** -0.5), -np.inf)
+    weight = np.exp(logits - logits.max(1)[:, None])
     weight /= weight.sum(1)[:, None]
-    lost = seen & (weight < _P_LOST * weight.max(1)[:, None])
+    lost = seen & (weight <= _P_LOST * weight.max(1)[:, None])
     return {
         "top_weight": float(weight[:, 1:].max(1).mean()) if keys > 1 else 0.0,
         "first_weight": float(weight[:, 0].mean()),
         "keys_used": float((1 / (weight**2).sum(1)).mean()),
         "keys_lost": float((lost.sum(1) / seen.sum(1)).mean()),
     }
-
-
-ACCUMULATIONS = {"one_level": "one-level", "two_level": "per-tile"}
 
 
 def error_figures(

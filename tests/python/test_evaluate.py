@@ -1,0 +1,123 @@
+"""lostbits.evaluate on tiny random models: its figures are those of the model called plainly."""
+
+import json
+import math
+
+import pytest
+from test_dump import SHAPE, TEXT, WORDS, torch, transformers
+
+from lostbits import evaluate
+
+PROSE = "\n\n".join(" ".join(TEXT.split()[i : i + 8]) for i in range(0, 400, 8))
+
+
+class Words:
+    """A tokenizer of words, of which it learns new ones as they come, with a first token 0."""
+
+    def __init__(self):
+        self.known = {"<s>": 0, **{word: i + 1 for i, word in enumerate(WORDS)}}
+
+    def __call__(self, text, return_tensors="pt", add_special_tokens=True, verbose=True):
+        words = ["<s>"] * add_special_tokens + text.split()
+        ids = [self.known.setdefault(word, len(self.known)) for word in words]
+        return transformers.BatchEncoding({"input_ids": torch.tensor([ids])})
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(2)
+    config = transformers.LlamaConfig(**{**SHAPE, "vocab_size": 120}, initializer_range=0.2)
+    return transformers.LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture
+def words():
+    return Words()
+
+
+def test_a_haystack(words):
+    hay = evaluate.haystack(words, PROSE, 200, 4, seed=7)
+    assert hay.ids.shape == (1, 200) and hay.own.shape == (200,)
+    assert len({name for name, _ in hay.keys}) == 4 and hay.ids[0, 0] == 0
+    of = {i: word for word, i in words.known.items()}
+    text = [of[int(i)] for i in hay.ids[0]]
+    needles = [i for i in range(200) if not hay.own[i]]
+    assert len(needles) == 4 * 7  # "The secret number of NAME is NUMBER."
+    for (name, number), begin in zip(hay.keys, needles[::7], strict=True):
+        needle = ["The", "secret", "number", "of", name, "is", number + "."]
+        assert text[begin : begin + 7] == needle
+    for i, begin in enumerate(needles[::7]):
+        assert 0 <= begin - (i + 0.5) / 4 * 200 < 8  # a paragraph
+    own = [word for word, mine in zip(text, hay.own, strict=True) if mine]
+    assert own[1:] == PROSE.split()[: len(own) - 1]  # nothing is lost or twice
+    again = evaluate.haystack(words, PROSE, 200, 4, seed=7)
+    assert (again.ids == hay.ids).all() and again.keys == hay.keys
+    assert evaluate.haystack(words, PROSE, 200, 4, seed=8).keys != hay.keys
+
+
+def test_losses_are_the_models(model, words):
+    hay = evaluate.haystack(words, PROSE, 150, 3, seed=0)
+    from lostbits import _models
+
+    hidden, _ = _models.prefill(model, hay.ids, chunk=64)
+    found = evaluate.losses(model, hay.ids, hidden, chunk=32)
+    with torch.inference_mode():
+        chances = model(hay.ids).logits[0].log_softmax(-1)
+    expected = -chances[:-1].gather(1, hay.ids[0, 1:, None])[:, 0]
+    assert torch.allclose(found, expected, atol=1e-3)
+    bands = evaluate.by_position(found, hay.own, first=50)
+    assert list(bands) == ["0-50", "50-100", "100-150"]
+    for name, value in bands.items():
+        begin, end = map(int, name.split("-"))
+        mine = [expected[i - 1] for i in range(max(begin, 1), end) if hay.own[i]]
+        assert value == pytest.approx(math.exp(sum(mine) / len(mine)), rel=1e-3)
+
+
+def test_an_answer_through_the_cache_is_the_models_own(model, words):
+    hay = evaluate.haystack(words, PROSE, 100, 2, seed=0)
+    from lostbits import _models
+
+    _, cache = _models.prefill(model, hay.ids)
+    name = hay.keys[0][0]
+    question = words(evaluate.QUESTION.format(name), add_special_tokens=False).input_ids
+    with torch.inference_mode():
+        chances = model(torch.cat([hay.ids, question], 1)).logits[0, -1].log_softmax(-1)
+    best = int(chances.argmax())
+    word = next(word for word, i in words.known.items() if i == best)
+    for _ in range(2):  # the cache is left as it was
+        found, right = evaluate.ask(model, words, cache, name, word)
+        assert right and found == pytest.approx(float(chances[best]), abs=1e-3)
+    other = next(word for word, i in words.known.items() if i == (best + 1) % 100)
+    found, right = evaluate.ask(model, words, cache, name, other)
+    assert not right and found == pytest.approx(float(chances[(best + 1) % 100]), abs=1e-3)
+    two, _ = evaluate.ask(model, words, cache, name, f"{word} {other}")
+    with torch.inference_mode():
+        ids = torch.cat([hay.ids, question, torch.tensor([[best]])], 1)
+        after = model(ids).logits[0, -1].log_softmax(-1)
+    assert two == pytest.approx(float(chances[best] + after[(best + 1) % 100]), abs=1e-3)
+
+
+def test_runs_differ_by_their_attention_alone(model, words):
+    lines = []
+    found = evaluate.run(model, words, PROSE, [128, 160], keys=3, log=lines.append)
+    assert len(found) == len(lines) == 2 * len(evaluate.IMPLEMENTATIONS)
+    assert model.config._attn_implementation == "sdpa"
+    plain, bf16, one, two = (run["answer"] for run in found[:4])
+    assert plain == pytest.approx(bf16, abs=0.05)  # BF16's 8 bits
+    assert len({plain, bf16, one, two}) == 4
+    for run in found:
+        assert run["keys"] == 3 == len(run["answers"]) and 0 <= run["found"] <= 3
+        assert run["answer"] == pytest.approx(sum(run["answers"]) / 3, abs=1e-4)
+        assert all(1 < value < 1e4 for value in run["perplexity"].values())
+    json.dumps(found)
+
+
+@pytest.mark.parametrize("arguments, says", [
+    ((PROSE, 100, 99), "expected 1 to 26, found 99"),
+    ((PROSE, 1000, 4), "expected at least 1000 tokens, found"),
+    ((" ".join(PROSE.split()), 100, 4), "paragraphs are too long"),
+])
+def test_errors(words, arguments, says):
+    with pytest.raises(ValueError) as error:
+        evaluate.haystack(words, *arguments, seed=0)
+    assert says in str(error.value)
