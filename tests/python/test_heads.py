@@ -34,14 +34,16 @@ def test_figures_of_values_by_hand():
 
 
 def test_figures_of_weights_by_hand():
-    # Logits 0 but for the last row's: ln 2 on key 1, -13 (below 2^-18) on key 2.
+    # The first row's logits are 0. The last row's: of the largest weight, that of key 1, key 2 has
+    # 5.1e-6, above 2^-18 = 3.8e-6 (though not of all weight), and key 3 has 1.1e-6.
     q = np.array([[0.0, 0], [1, 0]])
-    k = np.array([[0.0, 0], [np.log(2), 0], [-13, 0], [0, 0]])
+    k = np.array([[0.0, 0], [np.log(2), 0], [-11.5, 0], [-13, 0]])
     found = heads.weight_figures(q, k, softmax_scale=1.0)
-    rest = 4 + np.exp(-13)
+    weight = np.exp(k[:, 0])
+    total = weight.sum()
     assert found == pytest.approx({
-        "top_weight": (1 / 3 + 2 / rest) / 2, "first_weight": (1 / 3 + 1 / rest) / 2,
-        "keys_used": (3 + rest**2 / (6 + np.exp(-26))) / 2, "keys_lost": (0 + 1 / 4) / 2,
+        "top_weight": (1 / 3 + 2 / total) / 2, "first_weight": (1 / 3 + 1 / total) / 2,
+        "keys_used": (3 + total**2 / (weight**2).sum()) / 2, "keys_lost": (0 + 1 / 4) / 2,
     })
 
 

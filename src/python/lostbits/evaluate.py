@@ -4,7 +4,7 @@
 
 MODEL is a .gguf file or a Hugging Face folder of a decoder, TEXT a file of prose. For each context
 a haystack is made of the text: --keys sentences "The secret number of Alice is 52817.", each with a
-name and a number of its own, stand at equal distances between its paragraphs. The model reads it
+name and a number of its own, stand at equal distances between its sentences. The model reads it
 once under each attention implementation, and answers one question a key, "The secret number of
 Alice is", through its KV cache. Reported are
 
@@ -21,6 +21,7 @@ import argparse
 import json
 import pathlib
 import random
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ class Haystack(NamedTuple):
 def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> Haystack:
     """The text from its beginning with `keys` needles, `context` tokens in all.
 
-    Key i of n stands at about (i + 1/2) / n of the context, behind a paragraph. Raises ValueError
+    Key i of n stands at about (i + 1/2) / n of the context, behind a sentence. Raises ValueError
     where the text is too short, or there are more keys than names.
     """
     from . import _models
@@ -61,7 +62,7 @@ def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> H
     draw = random.Random(f"{seed} {context}")
     numbers = [str(draw.randrange(10_000, 100_000)) for _ in range(keys)]
     hidden = list(zip(draw.sample(NAMES, keys), numbers, strict=True))
-    paragraphs = iter(text.split("\n\n"))
+    sentences = iter(re.split(r"(?<=[.!?])(?=\s)", text))  # each with the space before it
     parts: list[Any] = []
     own: list[bool] = []
     length = 0
@@ -81,12 +82,12 @@ def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> H
             add(QUESTION.format(name) + f" {number}.", False)
             placed += 1
             continue
-        paragraph = next(paragraphs, None)
-        if paragraph is None:
+        sentence = next(sentences, None)
+        if sentence is None:
             raise ValueError(f"text: expected at least {context} tokens, found {length}")
-        add("\n\n" * bool(parts) + paragraph, True)
+        add(sentence, True)
     if placed < keys:
-        raise ValueError(f"text: its paragraphs are too long for {keys} keys in {context} tokens")
+        raise ValueError(f"text: its sentences are too long for {keys} keys in {context} tokens")
     ids = _models.torch.cat(parts, dim=1)[:, :context]
     return Haystack(ids, _models.torch.tensor(own[:context]), hidden)
 
@@ -185,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", help=".gguf file or Hugging Face folder")
-    parser.add_argument("text", type=pathlib.Path, help="UTF-8 prose, paragraphs by blank lines")
+    parser.add_argument("text", type=pathlib.Path, help="UTF-8 prose")
     parser.add_argument("--out", type=pathlib.Path, help="the .json file to write; default stdout")
     parser.add_argument("--context", default="1024,2048,4096", metavar="N,...",
                         help="tokens of a haystack; default %(default)s")
