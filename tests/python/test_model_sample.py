@@ -3,12 +3,13 @@ and the lines of the table that rest on them come out again."""
 
 import csv
 import hashlib
+import json
 
 import pytest
 from conftest import ROOT
 
 import lostbits
-from lostbits import dump, heads
+from lostbits import dump, evaluate, heads
 
 DATA = ROOT / "tests" / "data"
 SMOLLM2 = DATA / "smollm2"
@@ -74,3 +75,19 @@ def test_the_table_is_whole(model, layers, kv_heads, group):
         here = {place[:2] for place in places if place[2] == context}
         full = range(5, layers, 6) if model == "gemma3" else range(layers)  # others: a window
         assert here == {(layer, head) for layer in full for head in range(kv_heads * group)}
+
+
+def test_the_evaluation_is_of_the_same_model_and_text(tensors):
+    _, metadata = tensors
+    with (SMOLLM2 / "evaluation.json").open() as file:
+        found = json.load(file)
+    for name in "model", "model_sha256", "text", "text_sha256":
+        assert found[name] == metadata[name]
+        assert metadata[name] in (SMOLLM2 / "README.md").read_text()
+    by_context = {}
+    for run in found["runs"]:
+        by_context.setdefault(run["context"], []).append(run["implementation"])
+        assert run["answer"] == pytest.approx(sum(run["answers"]) / run["keys"], abs=1e-3)
+        assert len(run["answers"]) == run["keys"]
+    assert all(names == list(evaluate.IMPLEMENTATIONS) for names in by_context.values())
+    assert max(by_context) == 8000
