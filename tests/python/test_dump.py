@@ -22,13 +22,13 @@ SHAPE = {"vocab_size": 51, "hidden_size": 48, "intermediate_size": 64, "num_hidd
          "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 16}
 
 
-def tiny(kind="llama"):
+def tiny(kind="llama", **change):
     torch.manual_seed(1)
+    shape = {**SHAPE, "initializer_range": 0.3, **change}
     if kind == "llama":
-        config = transformers.LlamaConfig(**SHAPE, initializer_range=0.3)
-        return transformers.LlamaForCausalLM(config).eval()
+        return transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape)).eval()
     config = transformers.Gemma3TextConfig(
-        **SHAPE, initializer_range=0.3, sliding_window=24, query_pre_attn_scalar=25,
+        **shape, sliding_window=24, query_pre_attn_scalar=25,
         layer_types=["sliding_attention", "full_attention", "sliding_attention"])
     return transformers.Gemma3ForCausalLM(config).eval()
 

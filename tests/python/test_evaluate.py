@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from test_dump import SHAPE, TEXT, WORDS, torch, transformers
+from test_dump import TEXT, WORDS, tiny, torch, transformers
 
 from lostbits import evaluate
 
@@ -28,11 +28,9 @@ class Words:
         return found
 
 
-@pytest.fixture
-def model():
-    torch.manual_seed(2)
-    config = transformers.LlamaConfig(**{**SHAPE, "vocab_size": 200}, initializer_range=0.2)
-    return transformers.LlamaForCausalLM(config).eval()
+@pytest.fixture(params=["llama", "gemma"])
+def model(request):
+    return tiny(request.param, vocab_size=200, initializer_range=0.2)
 
 
 @pytest.fixture
@@ -82,7 +80,7 @@ def test_an_answer_through_the_cache_is_the_models_own(model, words):
     hay = evaluate.haystack(words, PROSE, 100, 2, seed=0)
     from lostbits import _models
 
-    _, cache = _models.prefill(model, hay.ids)
+    _, cache = _models.prefill(model, hay.ids, keep_all=True)
     name = hay.keys[0][0]
     question = words(evaluate.QUESTION.format(name), add_special_tokens=False).input_ids
     with torch.inference_mode():

@@ -76,10 +76,13 @@ def tokens(tokenizer: Any, text: str, count: int) -> Any:
     return ids
 
 
-def prefill(model: Any, ids: Any, chunk: int = 8192) -> tuple[Any, Any]:
+def prefill(
+    model: Any, ids: Any, chunk: int = 8192, keep_all: bool = False
+) -> tuple[Any, Any]:
     """Hidden states [1, tokens, width] behind the last layer, and the cache: chunk tokens a step,
-    so that no activation or mask has more rows."""
-    cache = transformers.DynamicCache(config=model.config)
+    so that no activation or mask has more rows. With keep_all the cache keeps the keys that a
+    sliding window has left, so that it can be cropped."""
+    cache = transformers.DynamicCache(config=None if keep_all else model.config)
     with torch.inference_mode():
         parts = [
             model.base_model(part, past_key_values=cache, use_cache=True).last_hidden_state

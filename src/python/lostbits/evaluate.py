@@ -158,7 +158,7 @@ def run(
             for name in implementations:
                 start = time.monotonic()
                 model.set_attn_implementation(name)
-                hidden, cache = _models.prefill(model, hay.ids)
+                hidden, cache = _models.prefill(model, hay.ids, keep_all=True)
                 loss = losses(model, hay.ids, hidden)
                 answers = [ask(model, tokenizer, cache, *key) for key in hay.keys]
                 result.append({
