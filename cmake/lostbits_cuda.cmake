@@ -2,8 +2,10 @@
 #   LOSTBITS_CUDA               AUTO: where nvcc is found; ON: an error where it is not; OFF
 #   LOSTBITS_CUDA_ARCHITECTURES defaults to those of 80 89 90a 100a 120a that the toolkit has
 include(CheckLanguage)
+include(lostbits_cuda_choice)
+lostbits_cuda_choice("${LOSTBITS_CUDA}" lostbits_cuda)
 set(LOSTBITS_HAVE_CUDA OFF)
-if(NOT LOSTBITS_CUDA STREQUAL "OFF")
+if(NOT lostbits_cuda STREQUAL "OFF")
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES OFF)  # each target names its own
   endif()
@@ -12,8 +14,12 @@ if(NOT LOSTBITS_CUDA STREQUAL "OFF")
     enable_language(CUDA)
     find_package(CUDAToolkit REQUIRED)
     set(LOSTBITS_HAVE_CUDA ON)
-  elseif(LOSTBITS_CUDA STREQUAL "ON")
+  elseif(lostbits_cuda STREQUAL "ON")
     message(FATAL_ERROR "LOSTBITS_CUDA=ON, but nvcc was not found")
+  else()
+    # NOTICE: seen where standard output is thrown away.
+    message(NOTICE "CUDA parts: none, for nvcc was not found (LOSTBITS_CUDA=AUTO; set CUDACXX). "
+      "No .cu file is compiled, and lostbits-gpu will answer \"no device\".")
   endif()
 endif()
 
@@ -29,7 +35,11 @@ if(LOSTBITS_HAVE_CUDA AND NOT LOSTBITS_CUDA_ARCHITECTURES)
   endforeach()
   set(LOSTBITS_CUDA_ARCHITECTURES "${archs}" CACHE STRING "Architectures of the CUDA parts")
 endif()
-message(STATUS "CUDA parts: ${LOSTBITS_HAVE_CUDA} ${LOSTBITS_CUDA_ARCHITECTURES}")
+if(LOSTBITS_HAVE_CUDA)
+  message(STATUS "CUDA parts: for ${LOSTBITS_CUDA_ARCHITECTURES}")
+else()
+  message(STATUS "CUDA parts: none (LOSTBITS_CUDA=${LOSTBITS_CUDA})")
+endif()
 
 # Flags of device code. -fmad=false: a*b+c stays two roundings, as on the host.
 function(lostbits_cuda_options target)

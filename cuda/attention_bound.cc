@@ -35,7 +35,7 @@ BoundedRow AttentionBound(const AttentionPlan& plan, const AttentionOperands& op
       operands.q.data() + ((batch * s.seqlen_q + query) * s.heads_q + head) * s.head_dim;
   const int64_t keys = std::clamp<int64_t>(
       s.causal ? query + s.seqlen_k - s.seqlen_q + 1 : s.seqlen_k, 0, s.seqlen_k);
-  BoundedRow row{std::vector<double>(d), std::vector<double>(d)};
+  BoundedRow row{std::vector<double>(d), std::vector<double>(d), -INFINITY, 0};
   if (keys == 0) return row;
 
   std::vector<double> t(static_cast<size_t>(keys));  // log2 of weights
@@ -75,7 +75,8 @@ BoundedRow AttentionBound(const AttentionPlan& plan, const AttentionOperands& op
       step * u * static_cast<double>(d) / plan.recipe.qk.group * a_max * double{plan.scale_log2};
   const double log_error = scores + 0x1p-22 * (2 * (t_size + scores) + 8) + tiles * 0x1p-21;
   const double eta = std::exp2(log_error) - 1;
-  const double phi = (1 + eta) * (1 + (n / 4 + tiles + 4) * 0x1p-24) - 1;
+  const double additions = (n / 4 + tiles + 4) * 0x1p-24;
+  const double phi = (1 + eta) * (1 + additions) - 1;
   const double products = step * u * plan.recipe.block_n / plan.recipe.pv.group;
   const double c1 = eta + (1 + eta) * (0x1p-4 + products * (1 + 0x1p-4) + tiles * 0x1p-22);
   const double c2 = (1 + eta) * (0x1p-18 + products * 0x1p-14);
@@ -90,6 +91,10 @@ BoundedRow AttentionBound(const AttentionPlan& plan, const AttentionOperands& op
     bound += end * (exact + bound);
     row.bound[c] = bound;
   }
+  constexpr double kLn2 = 0x1.62e42fefa39efp-1;
+  row.lse = t_max * kLn2 + std::log(total);
+  row.lse_bound =
+      log_error * kLn2 + additions / (1 - additions) + 0x1p-20 * (t_size * kLn2 + std::log(n) + 8);
   return row;
 }
 

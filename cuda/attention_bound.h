@@ -12,8 +12,11 @@
 //   P V       a tile from zero, 4 steps: 34 * 4 u sum P' |V|'; FP32 sums over tiles: T 2^-22.
 //   row sum   n / 4 + T + 4 FP32 additions of what is positive: phi.
 //   the end   division and product, 2^-22; BF16 2^-8.
+//   LSE       log W, so ln 2 D and phi; FP32 roundings, of splits too: each of a number that is
+//             not above L = ln 2 |t|max + ln n + 8, a few at most: 2^-20 L.
 //
 //   |O - exact| <= (c1 sum_k w_k |V_k|' / W + c2 sum_k |V_k|' / W + phi |exact|) / (1 - phi) + end
+//   |LSE - exact| <= ln 2 D + phi / (1 - phi) + 2^-20 L, where phi is of the additions alone
 #ifndef LOSTBITS_CUDA_ATTENTION_BOUND_H_
 #define LOSTBITS_CUDA_ATTENTION_BOUND_H_
 
@@ -25,7 +28,8 @@ namespace lostbits::gpu {
 
 struct BoundedRow {
   std::vector<double> exact;  ///< head_dim
-  std::vector<double> bound;
+  std::vector<double> bound;  ///< Inf where nothing can be said
+  double lse, lse_bound;      ///< -Inf and 0 of a row that sees no key
 };
 /// One (batch, query, head). Cost: 2 d operations a key.
 BoundedRow AttentionBound(const AttentionPlan& plan, const AttentionOperands& operands,

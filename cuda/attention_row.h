@@ -11,7 +11,6 @@
 namespace lostbits::gpu {
 
 inline constexpr int kKeyTile = 128;  ///< AttentionRecipe::block_n of the kernels
-inline constexpr int kMaxSplits = 256;
 
 /// One thread's part of a row (v2): the columns 8j + 2q and 8j + 2q + 1 of every tile.
 /// Exp2Of: float(float).
@@ -53,48 +52,6 @@ FP8_HD inline float Probability(float score, float scale_log2, float max_scaled,
 FP8_HD inline float GatherTile(float o, float scale, float tile) {
   const float scaled = o * scale;
   return scaled + tile;
-}
-
-/// The weights of a row's splits, and its LSE: flash_fwd_combine_kernel.h:575-687, as
-/// sim/attention.cc has it. lse[s * stride] -> weight[s]; a weight that does not count is 0.
-FP8_HD inline float SplitWeights(sim::SoftmaxParams p, int splits, int head_dim, const float* lse,
-                                 int64_t stride, float* weight) {
-  const sim::Fp32& math = p.math;
-  float lse_max = sim::NegativeInfinity();
-  int valid = 0;
-  for (int s = 0; s < splits; ++s) {
-    const float x = lse[s * stride];
-    if (x > lse_max) lse_max = x;
-    if (x != sim::NegativeInfinity()) valid = s + 1;
-  }
-  const float lse_max_or_zero = lse_max == sim::NegativeInfinity() ? 0 : lse_max;
-  const int lanes = head_dim <= 64 ? 16 : 32;
-  float partial[32] = {};
-  sim::SoftmaxRow unused;
-  for (int s = 0; s < splits; ++s) {
-    const float distance = math.Add(lse[s * stride], -lse_max_or_zero);
-    weight[s] = sim::Exp2(p, &unused, math.Mul(distance, sim::kLog2E));
-    partial[s % lanes] = math.Add(partial[s % lanes], weight[s]);
-  }
-  for (int away = lanes / 2; away > 0; away /= 2)
-    for (int lane = 0; lane < away; ++lane)
-      partial[lane] = math.Add(partial[lane], partial[lane + away]);
-  const float sum = partial[0];
-  const float inverse = sum == 0 || sum != sum ? 0 : math.Flush(1 / sum);
-  for (int s = 0; s < splits; ++s) {
-    const float w = math.Mul(weight[s], inverse);
-    weight[s] = s < valid && w > 0 ? w : 0;
-  }
-  return math.MulAdd(p.fma.combine_lse, sim::Log2(math, sum), sim::kLn2, lse_max);
-}
-
-/// One column of a row from its splits.
-FP8_HD inline float CombineColumn(const sim::SoftmaxParams& p, int splits, const float* weight,
-                                  const float* o, int64_t stride) {
-  float result = 0;
-  for (int s = 0; s < splits; ++s)
-    if (weight[s] > 0) result = p.math.MulAdd(p.fma.combine, weight[s], o[s * stride], result);
-  return result;
 }
 
 /// Where a key stands in the transposed V. A group of 32 keys is one instruction, and within it the

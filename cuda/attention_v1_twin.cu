@@ -3,6 +3,7 @@
 #include "cuda/attention_launch.h"
 #include "cuda/attention_twin.h"
 #include "cuda/check.h"
+#include "sim/attention_combine.h"
 
 namespace lostbits::gpu {
 namespace {
@@ -43,16 +44,17 @@ __global__ void __launch_bounds__(kThreads)
 __global__ void __launch_bounds__(kThreads)
     Combine(sim::AttentionRecipe recipe, AttentionShape shape, float scale_log2,
             int64_t query_count, AttentionPointers p) {
-  __shared__ float weight[kMaxSplits];
+  __shared__ float weight[sim::kMaxSplits];
   const int64_t row = blockIdx.x, rows = gridDim.x, d = shape.head_dim;
   const sim::SoftmaxParams params = ParamsOf(recipe, scale_log2);
   const float* o = p.o_split + row * d;
   const bool merge = recipe.num_splits > 1;
   if (threadIdx.x == 0) {
     float lse = p.lse_split[row];
+    sim::SoftmaxRow unused;
     if (merge)
-      lse =
-          SplitWeights(params, recipe.num_splits, shape.head_dim, p.lse_split + row, rows, weight);
+      lse = sim::SplitWeights(params, recipe.num_splits, shape.head_dim, p.lse_split + row, rows,
+                              &unused, weight);
     const int64_t head = row % shape.heads_q, at = row / shape.heads_q % query_count;
     const int64_t batch = row / shape.heads_q / query_count;
     p.lse[(batch * shape.heads_q + head) * query_count + at] = lse;
@@ -60,7 +62,7 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   for (int c = threadIdx.x; c < d; c += kThreads) {
     const float x =
-        merge ? CombineColumn(params, recipe.num_splits, weight, o + c, rows * d) : o[c];
+        merge ? sim::CombineColumn(params, recipe.num_splits, weight, o + c, rows * d) : o[c];
     const uint32_t word = OutputWord(recipe.output, FloatWord(x));
     if (fp8::StorageBits(recipe.output) == 16) {
       static_cast<uint16_t*>(p.o)[row * d + c] = static_cast<uint16_t>(word);

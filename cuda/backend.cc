@@ -65,24 +65,32 @@ bool Backend::Runs(const Unit& unit) const {
   return info_.capability >= unit.first && info_.capability <= unit.last;
 }
 
+void Backend::Require(bool has, const std::string& what) const {
+  if (!has)
+    throw NotOnThisDevice("not on this GPU: " + what + " does not run on " + info_.name +
+                          " (compute capability " + std::to_string(info_.capability / 10) + "." +
+                          std::to_string(info_.capability % 10) + ")");
+}
+
+void Backend::CheckRuns(const Unit& unit) const { Require(Runs(unit), PtxName(unit)); }
+
 void Backend::CheckRuns(const GemmPlan& plan) const {
   const int capability = info_.capability;
-  const bool runs = plan.kernel == GemmKernel::kTwin ||
-                    (plan.kernel == GemmKernel::kMma ? capability >= 89 : capability == 90);
-  if (!runs)
-    throw std::invalid_argument("gemm: the " + std::string(NameOf(plan.kernel)) +
-                                " kernel does not run on " + info_.name);
+  Require(plan.kernel == GemmKernel::kTwin ||
+              (plan.kernel == GemmKernel::kMma ? capability >= 89 : capability == 90),
+          std::string("the GEMM kernel ") + NameOf(plan.kernel));
 }
 
 void Backend::CheckRuns(const AttentionPlan& plan) const {
-  if (plan.kernel == AttentionKernel::kWgmma && info_.capability != 90)
-    throw std::invalid_argument("attention: the wgmma kernel does not run on " + info_.name);
+  Require(plan.kernel == AttentionKernel::kTwin || info_.capability == 90,
+          std::string("the attention kernel ") + NameOf(plan.kernel));
 }
 
 void Backend::CheckRuns(const CodecPlan& plan) const {
-  if (plan.hardware && info_.capability < 89)
-    throw std::invalid_argument(info_.name + ": no cvt to FP8 before sm_89");
+  if (plan.hardware) CheckEncodes();
 }
+
+void Backend::CheckEncodes() const { Require(info_.capability >= 89, "cvt to FP8"); }
 
 namespace {
 [[noreturn]] void NoTimings(const DeviceInfo& info) {

@@ -80,64 +80,61 @@ struct Piece {
   };
 };
 
+// One piece, either way: In to Out.
 template <class Wide, class Code, bool kHardware>
+struct EncodePiece {
+  using In = typename Piece<Wide>::Elements;
+  using Out = typename Piece<Wide>::CodeBytes;
+  static __device__ Out Run(const In& in) {
+    Out out;
+#pragma unroll
+    for (int j = 0; j < Piece<Wide>::kCount; j += 2) {
+      const uint32_t pair = EncodePair<Wide, Code, kHardware>(in.e[j], in.e[j + 1]);
+      out.c[j] = static_cast<uint8_t>(pair);
+      out.c[j + 1] = static_cast<uint8_t>(pair >> 8);
+    }
+    return out;
+  }
+};
+template <class Wide, class Code, bool kHardware>
+struct DecodePiece {
+  using In = typename Piece<Wide>::CodeBytes;
+  using Out = typename Piece<Wide>::Elements;
+  static __device__ Out Run(const In& in) {
+    Out out;
+#pragma unroll
+    for (int j = 0; j < Piece<Wide>::kCount; j += 2)
+      DecodePair<Wide, Code, kHardware>(in.c[j] | in.c[j + 1] << 8, out.e + j);
+    return out;
+  }
+};
+
+template <class Step>
 __global__ void __launch_bounds__(kThreads)
-    EncodeKernel(const typename Piece<Wide>::Elements* in, typename Piece<Wide>::CodeBytes* out,
-                 size_t pieces) {
-  constexpr int kCount = Piece<Wide>::kCount;
+    CodecKernel(const typename Step::In* in, typename Step::Out* out, size_t pieces) {
   const size_t first = static_cast<size_t>(blockIdx.x) * kThreads * kPieces + threadIdx.x;
-  typename Piece<Wide>::Elements x[kPieces];
+  typename Step::In x[kPieces];
 #pragma unroll
   for (int i = 0; i < kPieces; ++i)
     if (first + i * kThreads < pieces) x[i] = in[first + i * kThreads];
 #pragma unroll
-  for (int i = 0; i < kPieces; ++i) {
-    typename Piece<Wide>::CodeBytes codes;
-#pragma unroll
-    for (int j = 0; j < kCount; j += 2) {
-      const uint32_t pair = EncodePair<Wide, Code, kHardware>(x[i].e[j], x[i].e[j + 1]);
-      codes.c[j] = static_cast<uint8_t>(pair);
-      codes.c[j + 1] = static_cast<uint8_t>(pair >> 8);
-    }
-    if (first + i * kThreads < pieces) out[first + i * kThreads] = codes;
-  }
+  for (int i = 0; i < kPieces; ++i)
+    if (first + i * kThreads < pieces) out[first + i * kThreads] = Step::Run(x[i]);
 }
 
-template <class Wide, class Code, bool kHardware>
-__global__ void __launch_bounds__(kThreads)
-    DecodeKernel(const typename Piece<Wide>::CodeBytes* in, typename Piece<Wide>::Elements* out,
-                 size_t pieces) {
-  constexpr int kCount = Piece<Wide>::kCount;
-  const size_t first = static_cast<size_t>(blockIdx.x) * kThreads * kPieces + threadIdx.x;
-  typename Piece<Wide>::CodeBytes x[kPieces];
-#pragma unroll
-  for (int i = 0; i < kPieces; ++i)
-    if (first + i * kThreads < pieces) x[i] = in[first + i * kThreads];
-#pragma unroll
-  for (int i = 0; i < kPieces; ++i) {
-    typename Piece<Wide>::Elements elements;
-#pragma unroll
-    for (int j = 0; j < kCount; j += 2)
-      DecodePair<Wide, Code, kHardware>(x[i].c[j] | x[i].c[j + 1] << 8, elements.e + j);
-    if (first + i * kThreads < pieces) out[first + i * kThreads] = elements;
-  }
+template <class Step>
+void LaunchStep(const void* in, void* out, size_t pieces) {
+  const size_t block = kThreads * kPieces;
+  CodecKernel<Step><<<static_cast<unsigned>((pieces + block - 1) / block), kThreads>>>(
+      static_cast<const typename Step::In*>(in), static_cast<typename Step::Out*>(out), pieces);
+  Check(cudaGetLastError(), "codec");
 }
 
 template <class Wide, class Code, bool kHardware>
 void Launch(const CodecPlan& plan, const void* in, void* out, size_t count) {
-  using P = Piece<Wide>;
-  const size_t pieces = count / P::kCount, block = kThreads * kPieces;
-  const auto blocks = static_cast<unsigned>((pieces + block - 1) / block);
-  if (plan.decode) {
-    DecodeKernel<Wide, Code, kHardware>
-        <<<blocks, kThreads>>>(static_cast<const typename P::CodeBytes*>(in),
-                               static_cast<typename P::Elements*>(out), pieces);
-  } else {
-    EncodeKernel<Wide, Code, kHardware>
-        <<<blocks, kThreads>>>(static_cast<const typename P::Elements*>(in),
-                               static_cast<typename P::CodeBytes*>(out), pieces);
-  }
-  Check(cudaGetLastError(), "codec");
+  const size_t pieces = count / Piece<Wide>::kCount;
+  if (plan.decode) return LaunchStep<DecodePiece<Wide, Code, kHardware>>(in, out, pieces);
+  LaunchStep<EncodePiece<Wide, Code, kHardware>>(in, out, pieces);
 }
 
 template <class Wide, class Code>

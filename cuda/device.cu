@@ -113,34 +113,34 @@ class Device : public Backend {
   }
 
   std::vector<uint32_t> Gemm(const GemmPlan& plan, const GemmOperands& operands) override {
-    Backend::CheckRuns(plan);
+    CheckRuns(plan);
     return DeviceGemm(plan, operands).Words();
   }
 
   AttentionRows Attention(const AttentionPlan& plan, const AttentionOperands& operands,
                           std::span<const int64_t> queries) override {
-    Backend::CheckRuns(plan);
+    CheckRuns(plan);
     return DeviceAttention(plan, operands, queries).Rows();
   }
 
   void Codec(const CodecPlan& plan, std::span<const uint8_t> in, std::span<uint8_t> out) override {
-    Backend::CheckRuns(plan);
+    CheckRuns(plan);
     RunDeviceCodec(plan, in, out);
   }
   Timing TimeCopy(int64_t bytes) override { return TimeDeviceCopy(bytes); }
   Timing TimeCodec(const CodecPlan& plan, int64_t count) override {
-    Backend::CheckRuns(plan);
+    CheckRuns(plan);
     return TimeDeviceCodec(plan, count);
   }
   Timing TimeGemm(const GemmPlan& plan, const GemmOperands& operands) override {
-    Backend::CheckRuns(plan);
+    CheckRuns(plan);
     return TimeDeviceGemm(plan, operands);
   }
   Timing TimeGemmPeer(const GemmPlan& plan, const GemmOperands& operands) override {
     return TimeDevicePeer(plan, operands);
   }
   Timing TimeAttention(const AttentionPlan& plan, const AttentionOperands& operands) override {
-    Backend::CheckRuns(plan);
+    CheckRuns(plan);
     return TimeDeviceAttention(plan, operands);
   }
 
@@ -151,8 +151,7 @@ class Device : public Backend {
   }
 
   void Encode(const fp8::Format& format, uint32_t first, std::span<uint8_t> out) override {
-    if (info().capability < 89)
-      throw std::invalid_argument(info().name + ": no cvt to FP8 before sm_89");
+    CheckEncodes();
     const size_t even = (out.size() + 1) / 2 * 2;
     DeviceArray<uint8_t> codes(even);
     CvtCodes(format == fp8::kE4M3FN, first, codes.data(), even);
@@ -160,10 +159,6 @@ class Device : public Backend {
   }
 
  private:
-  void CheckRuns(const Unit& unit) const {
-    if (!Runs(unit)) throw std::invalid_argument(info().name + ": no " + PtxName(unit));
-  }
-
   static Comparison Gather(const DeviceArray<Tally>& tally,
                            const DeviceArray<DeviceMismatch>& mismatches, int64_t cases) {
     Tally counts;

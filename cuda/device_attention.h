@@ -6,6 +6,7 @@
 
 #include "cuda/attention_launch.h"
 #include "cuda/check.h"
+#include "cuda/gemm_twin.h"
 
 namespace lostbits::gpu {
 
@@ -49,15 +50,12 @@ class DeviceAttention {
     lse_.CopyTo(lse);
     const AttentionShape& s = plan_.shape;
     AttentionRows rows;
-    const int64_t line = int64_t{s.heads_q} * s.head_dim, bytes = OutputBytes();
+    const int64_t line = int64_t{s.heads_q} * s.head_dim;
     for (int64_t b = 0; b < s.batch; ++b)
       for (size_t i = 0; i < asked_.size(); ++i)
-        for (int64_t c = 0; c < line; ++c) {
-          const uint8_t* at = o.data() + ((b * Computed() + Place(i)) * line + c) * bytes;
-          uint32_t word = 0;
-          for (int64_t j = 0; j < bytes; ++j) word |= static_cast<uint32_t>(at[j]) << (8 * j);
-          rows.o.push_back(word);
-        }
+        for (int64_t c = 0; c < line; ++c)
+          rows.o.push_back(
+              ElementAt(o.data(), (b * Computed() + Place(i)) * line + c, OutputBytes()));
     for (int64_t b = 0; b < s.batch * s.heads_q; ++b)
       for (size_t i = 0; i < asked_.size(); ++i)
         rows.lse.push_back(lse[Size(b * Computed() + Place(i))]);

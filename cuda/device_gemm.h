@@ -6,6 +6,7 @@
 
 #include "cuda/check.h"
 #include "cuda/gemm_launch.h"
+#include "cuda/gemm_twin.h"
 
 namespace lostbits::gpu {
 
@@ -37,17 +38,12 @@ class DeviceGemm {
     const auto size = static_cast<size_t>(OutputBytes());
     std::vector<uint32_t> words(bytes.size() / size);
     for (size_t i = 0; i < words.size(); ++i)
-      words[i] = ElementWord(bytes.data() + i * size, static_cast<int>(size));
+      words[i] = ElementAt(bytes.data(), static_cast<int64_t>(i), static_cast<int>(size));
     return words;
   }
 
  private:
   int OutputBytes() const { return fp8::StorageBits(plan_.recipe.output) / 8; }
-  static uint32_t ElementWord(const uint8_t* at, int bytes) {
-    uint32_t word = 0;
-    for (int i = 0; i < bytes; ++i) word |= static_cast<uint32_t>(at[i]) << (8 * i);
-    return word;
-  }
   /// M x blocks to blocks x M.
   static std::vector<float> Transposed(const GemmPlan& plan, const std::vector<float>& from) {
     const auto m = static_cast<size_t>(plan.shape.m), blocks = from.size() / m;

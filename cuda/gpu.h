@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,12 @@
 #include "sim/arch.h"
 
 namespace lostbits::gpu {
+
+/// A device that lacks an instruction: nothing wrong with the question, it goes unanswered here.
+class NotOnThisDevice : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 struct DeviceInfo {
   std::string name;     ///< "NVIDIA H100 80GB HBM3"; "simulated hopper"
@@ -92,8 +99,9 @@ class Backend {
   const DeviceInfo& info() const { return info_; }
   bool Runs(const Unit& unit) const;
 
-  /// tiles.d from tiles.a, b and c. Throws if the device lacks the instruction; flags other than
-  /// the default: wgmma only.
+  // All of these throw NotOnThisDevice if the device lacks an instruction that they need.
+
+  /// tiles.d from tiles.a, b and c. Flags other than the default: wgmma only.
   virtual void Run(Tiles& tiles, Flags flags = {}) = 0;
   /// Tiles `first` to first + count - 1 of the generator, against `spec`.
   virtual Comparison Compare(const Unit& unit, const sim::AccumSpec& spec, uint64_t seed,
@@ -103,8 +111,8 @@ class Backend {
   /// out[i] = cvt.rn.satfinite to E4M3FN or E5M2 of the float with bits first + i. sm_89 and later.
   virtual void Encode(const fp8::Format& format, uint32_t first, std::span<uint8_t> out) = 0;
 
-  /// The kernel of a plan: M x N words. Throws std::invalid_argument if the device has not the
-  /// instructions that it needs. A simulated device computes what the kernel is declared equal to.
+  /// The kernel of a plan: M x N words. A simulated device computes what the kernel is declared
+  /// equal to.
   virtual std::vector<uint32_t> Gemm(const GemmPlan& plan, const GemmOperands& operands) = 0;
   /// Likewise; of all queries, those asked for.
   virtual AttentionRows Attention(const AttentionPlan& plan, const AttentionOperands& operands,
@@ -126,10 +134,12 @@ class Backend {
   std::vector<uint32_t> RunCases(const Unit& unit, const std::vector<Case>& cases, int copies = 1,
                                  Flags flags = {});
 
-  /// Throws unless the device's compute capability runs the kernel.
+  // Throw NotOnThisDevice unless the device's compute capability has the instructions.
+  void CheckRuns(const Unit& unit) const;
   void CheckRuns(const GemmPlan& plan) const;
   void CheckRuns(const AttentionPlan& plan) const;
   void CheckRuns(const CodecPlan& plan) const;
+  void CheckEncodes() const;  ///< cvt to FP8
 
   /// Compare with the twin on the host, whoever the device is.
   Comparison CompareOnHost(const Unit& unit, const sim::AccumSpec& spec, uint64_t seed,
@@ -139,6 +149,8 @@ class Backend {
   explicit Backend(DeviceInfo info) : info_(std::move(info)) {}
 
  private:
+  void Require(bool has, const std::string& what) const;
+
   DeviceInfo info_;
 };
 

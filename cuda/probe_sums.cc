@@ -53,7 +53,7 @@ constexpr Probe kProbes[] = {
     {"S4h", kGroup, kSinceHopper, kF16,
      "3C00 1000 " LOSTBITS_Z3 LOSTBITS_Z3 "BC00 ; 3C00 0800 " LOSTBITS_Z3 LOSTBITS_Z3 "3C00 ; 0",
      {{"16 (MM2, MAT)"}, {"8", "group=8"}}},
-    {"S4b", kGroup, kSinceHopper, kBf16,
+    {"S4g", kGroup, kSinceHopper, kBf16,
      "3F80 3A00 " LOSTBITS_Z3 LOSTBITS_Z3 "BF80 ; 3F80 3900 " LOSTBITS_Z3 LOSTBITS_Z3 "3F80 ; 0",
      {{"16 (MM2, MAT)"}, {"8", "group=8"}}},
     {"S4c", kGroup, kSinceHopper, kTf32,

@@ -34,7 +34,7 @@ class Simulated : public Backend {
 
   void Run(Tiles& tiles, Flags flags) override {
     const Unit& unit = *tiles.unit;
-    if (!Runs(unit)) throw std::invalid_argument(info().name + ": no " + PtxName(unit));
+    CheckRuns(unit);
     const TileShape& s = unit.shape;
     const sim::AccumSpec spec = spec_of_(unit);
     const int bytes = s.row_bytes / s.k;
@@ -90,6 +90,7 @@ class Simulated : public Backend {
   }
 
   void Encode(const fp8::Format& format, uint32_t first, std::span<uint8_t> out) override {
+    CheckEncodes();
     const fp8::EncodePolicy policy =
         fp8::EncodeLike(fp8::Library::kCuda, format, fp8::kFP32).value();
     for (size_t i = 0; i < out.size(); ++i) {

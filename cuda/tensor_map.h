@@ -36,7 +36,7 @@ constexpr TensorMapPlan HeadsMap(int64_t batch, int64_t seqlen, int64_t heads, i
           box_bytes};
 }
 
-/// "" or why the driver would refuse.
+/// "" or why the driver would refuse, or EncodeTensorMap have no name for the swizzle.
 inline std::string WhyNoTensorMap(const TensorMapPlan& p) {
   const auto text = [](const char* what, int i, int64_t value) {
     return std::string("tensor map: ") + what + " " + std::to_string(i) + " is " +
@@ -49,6 +49,7 @@ inline std::string WhyNoTensorMap(const TensorMapPlan& p) {
   for (int i = 0; i + 1 < p.rank; ++i)
     if (p.strides[i] % 16 != 0 || p.strides[i] >= int64_t{1} << 40)
       return text("stride", i, p.strides[i]);
+  if (p.swizzle != 64 && p.swizzle != 128) return text("swizzle of dimension", 0, p.swizzle);
   if (p.box[0] % 16 != 0 || p.box[0] > p.swizzle) return text("box", 0, p.box[0]);
   return "";
 }

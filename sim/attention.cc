@@ -8,6 +8,7 @@
 
 #include "fp8/codec.h"
 #include "sim/attention_block.h"
+#include "sim/attention_combine.h"
 #include "sim/parallel_for.h"
 #include "sim/softmax.h"
 
@@ -48,47 +49,6 @@ std::vector<BlockTask> CutIntoTasks(const AttentionRecipe& recipe, const Attenti
   std::vector<BlockTask> sorted;
   for (const Costed& t : tasks) sorted.push_back(t.task);
   return sorted;
-}
-
-/// flash_fwd_combine_kernel.h:575-687: one row's splits, weighted by their share of the whole sum.
-/// o: split s at o + s * stride, d floats; result: d floats. Returns the LSE.
-float CombineSplits(const AttentionRecipe& recipe, SoftmaxParams* p, SoftmaxRow* exp2_state,
-                    const float* o, int64_t stride, const float* lse, int64_t lse_stride, int64_t d,
-                    float* result) {
-  const Fp32& math = p->math;
-  const int splits = recipe.num_splits;
-  float lse_max = NegativeInfinity();
-  int valid = 0;
-  for (int s = 0; s < splits; ++s) {
-    const float x = lse[s * lse_stride];
-    if (x > lse_max) lse_max = x;
-    if (x != NegativeInfinity()) valid = s + 1;
-  }
-  const float lse_max_or_zero = lse_max == NegativeInfinity() ? 0 : lse_max;
-  // A column of splits is summed by 32 threads, 16 for d <= 64 (:111, launch template :68,
-  // flash_api.cpp:447-450): each its own splits in steps of that number, then a butterfly.
-  const int lanes = d <= 64 ? 16 : 32;
-  float weight[256];
-  float partial[32] = {};
-  for (int s = 0; s < splits; ++s) {
-    const float distance = math.Add(lse[s * lse_stride], -lse_max_or_zero);
-    weight[s] = Exp2(*p, exp2_state, math.Mul(distance, kLog2E));  // __expf
-    partial[s % lanes] = math.Add(partial[s % lanes], weight[s]);
-  }
-  for (int away = lanes / 2; away > 0; away /= 2)
-    for (int lane = 0; lane < away; ++lane)
-      partial[lane] = math.Add(partial[lane], partial[lane + away]);
-  const float sum = partial[0];
-  const float inverse = sum == 0 || sum != sum ? 0 : math.Flush(1 / sum);
-
-  std::fill(result, result + d, 0.0f);
-  for (int s = 0; s < valid; ++s) {
-    const float w = math.Mul(weight[s], inverse);
-    if (!(w > 0)) continue;  // :673
-    for (int64_t c = 0; c < d; ++c)
-      result[c] = math.MulAdd(recipe.fma.combine, w, o[s * stride + c], result[c]);
-  }
-  return math.MulAdd(recipe.fma.combine_lse, Log2(math, sum), kLn2, lse_max);
 }
 
 void StoreRow(const AttentionRecipe& recipe, const float* row, int64_t d, int64_t at, void* o) {
@@ -148,12 +108,14 @@ void AttentionForward(const AttentionRecipe& recipe, const AttentionInputs& in,
     const int64_t head = kv_head * shape.group + packed % shape.group;
     const float* finished = o.data() + row * d;
     float row_lse = lse[static_cast<size_t>(row)];
-    float combined[256];
+    float combined[256];  // d <= 256
     if (splits > 1) {
-      SoftmaxParams p = MakeSoftmaxParams(recipe, in, batch, kv_head, options.exp2_table);
+      const SoftmaxParams p = MakeSoftmaxParams(recipe, in, batch, kv_head, options.exp2_table);
       SoftmaxRow state;
-      row_lse = CombineSplits(recipe, &p, &state, finished, rows * d, lse.data() + row, rows, d,
-                              combined);
+      float weight[kMaxSplits];
+      row_lse = SplitWeights(p, recipe.num_splits, d, lse.data() + row, rows, &state, weight);
+      for (int64_t c = 0; c < d; ++c)
+        combined[c] = CombineColumn(p, recipe.num_splits, weight, finished + c, rows * d);
       if (state.exp2_missing)
         return "attention: the captured exp2 table lacks an input of the split merge";
       finished = combined;

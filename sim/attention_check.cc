@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "sim/attention_block.h"
+#include "sim/attention_combine.h"
 
 namespace lostbits::sim {
 namespace {
@@ -44,7 +45,7 @@ void CheckRecipe(const AttentionRecipe& r) {
   Require(r.block_m > 0, "block_m is ", r.block_m, ", expected > 0");
   Require(r.block_n > 0 && r.block_n % 8 == 0, "block_n is ", r.block_n,
           ", expected a positive multiple of 8");
-  Require(r.num_splits >= 1 && r.num_splits <= 256, "num_splits is ", r.num_splits,
+  Require(r.num_splits >= 1 && r.num_splits <= kMaxSplits, "num_splits is ", r.num_splits,
           ", expected 1 to 256");
   Require(r.accumulation != PvAccumulation::kEveryNTiles || r.interval >= 1, "interval is ",
           r.interval, ", expected at least 1 tile between flushes");
@@ -95,7 +96,7 @@ void CheckAttention(const AttentionRecipe& recipe, const AttentionInputs& in,
               " (query_length - 1)");
   Require(options.threads >= 0, "threads is ", options.threads, ", expected 0 (all) or more");
   Require(recipe.exp2 != Exp2Model::kTable ||
-              (options.exp2_table != nullptr && options.exp2_table->segment_count > 0),
+              (options.exp2_table != nullptr && !options.exp2_table->IsEmpty()),
           "the recipe asks for a captured exp2 table and none was given");
 }
 

@@ -8,7 +8,9 @@
 //                         tests/sim/exp2_exhaustive_test.cc; no exceptional input is known.
 //   Exp2Polynomial        binary32 operations only, the same on host and device. At most 0.8755 ulp
 //                         off for normal results (same test), one step for subnormal ones.
-//   Exp2Table             words captured from a GPU, for whoever has one.
+//   Exp2Table             words captured from a GPU, for whoever has one (src/exp2_file.h reads
+//   what
+//                         `lostbits-gpu ex2` writes).
 //
 // Method for 2^x: x = k/64 + r with integer k and |r| <= 1/128, both exact. 2^(k/64) comes from a
 // table of 64 pairs of doubles (the sum is good to 2^-107), 2^r - 1 from a polynomial of degree 6.
@@ -205,8 +207,45 @@ FP8_HD inline float Exp2Polynomial(float x) {
   return p * first * second;
 }
 
-/// Results of a GPU's exponential, captured as runs of consecutive input bit patterns. The caller
-/// owns the memory. Lookup cost: O(segments).
+/// How an exponential may cut its input to a multiple of 2^-23.
+enum class Exp2Cut : uint8_t { kTowardZero, kDown, kNearest, kNone = 255 };
+
+/// 2^x = 2^floor(u) T(u - floor(u)): T are the 2^23 words of [1, 2), u is x cut. Subnormal inputs
+/// and results are 0, as under ftz. Takes and returns bits; kNone cuts toward zero.
+FP8_HD inline uint32_t Exp2FromOctave(const uint32_t* octave, Exp2Cut cut, uint32_t bits) {
+  const bool negative = bits >> 31;
+  const int field = static_cast<int>(bits >> 23 & 0xFF);
+  const uint32_t mantissa = bits & 0x7f'ffff;
+  if (field == 255) return mantissa != 0 ? kFp32Nan : negative ? 0 : kFp32Infinity;
+  if (field >= 127 + 9) return negative ? 0 : kFp32Infinity;  // |x| >= 512
+  // x in units of 2^-23.
+  int64_t units = 0;
+  if (field != 0) {
+    const int64_t significand = mantissa | 0x80'0000;
+    const int down = 127 - field;
+    if (down <= 0) {
+      units = significand << -down;
+    } else {
+      const int64_t kept = down < 63 ? significand >> down : 0;
+      const int64_t dropped = down < 63 ? significand - (kept << down) : significand;
+      const int64_t half = down < 40 ? int64_t{1} << (down - 1) : int64_t{1} << 39;
+      bool away = false;
+      if (cut == Exp2Cut::kDown) away = negative && dropped != 0;
+      if (cut == Exp2Cut::kNearest) away = dropped > half || (dropped == half && (kept & 1));
+      units = kept + away;
+    }
+    if (negative) units = -units;
+  }
+  const int64_t whole = units >> 23;
+  const uint32_t word = octave[units & 0x7f'ffff];
+  const int64_t result = static_cast<int64_t>(word >> 23) + whole - 1;
+  if (result <= 0) return 0;
+  if (result >= 255) return kFp32Infinity;
+  return static_cast<uint32_t>(result) << 23 | (word & 0x7f'ffff);
+}
+
+/// Results of a GPU's exponential: runs of consecutive input bit patterns, and for the rest one
+/// octave that others follow from. The caller owns the memory. Lookup cost: O(segments).
 struct Exp2Table {
   struct Segment {
     uint32_t first;         ///< bit pattern of the first input
@@ -215,6 +254,12 @@ struct Exp2Table {
   };
   const Segment* segments = nullptr;
   int segment_count = 0;
+  const uint32_t* octave = nullptr;  ///< words of [1, 2), or null
+  /// With an octave: how inputs of sign and exponent i (bits >> 23) follow from it; kNone: they do
+  /// not. 512 of them.
+  const Exp2Cut* cuts = nullptr;
+
+  FP8_HD bool IsEmpty() const { return segment_count == 0 && octave == nullptr; }
 
   /// False, and result untouched, where the input was not captured.
   FP8_HD bool Find(float x, float* result) const {
@@ -225,7 +270,9 @@ struct Exp2Table {
       *result = fp8::BitCast<float>(segments[i].words[offset]);
       return true;
     }
-    return false;
+    if (octave == nullptr || cuts[bits >> 23] == Exp2Cut::kNone) return false;
+    *result = fp8::BitCast<float>(Exp2FromOctave(octave, cuts[bits >> 23], bits));
+    return true;
   }
 };
 

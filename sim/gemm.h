@@ -50,7 +50,8 @@ class PackedB {
   PackedB& operator=(PackedB&&) noexcept;
 
   /// Packs b (K x N). Reuses this object's memory. b's codes are not copied: they must stay as they
-  /// are until the last product. Cost: about as much as multiplying three to six rows with it.
+  /// are until the last product. Costs as much as multiplying three to six rows with it
+  /// (tests/bench/README.md).
   void Pack(const AccumSpec& spec, CodeView b, Packing packing = Packing::kNow);
   /// Packs the transpose of bt (N x K): the layout of torch._scaled_mm and of attention's keys.
   void PackTransposed(const AccumSpec& spec, CodeView bt, Packing packing = Packing::kNow);

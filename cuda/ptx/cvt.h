@@ -11,25 +11,39 @@ namespace lostbits::gpu::ptx {
 // cvt.rn.satfinite.*x2.f32 d, high, low: two floats to two codes, high in the upper byte. sm_89.
 __device__ inline uint16_t CvtE4m3x2(float high, float low) {
   uint16_t d = 0;
-  if constexpr (kDeviceArch >= 890)
+  if constexpr (kDeviceArch >= 890) {
     asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(d) : "f"(high), "f"(low));
+  } else {
+    __trap();
+  }
   return d;
 }
 __device__ inline uint16_t CvtE5m2x2(float high, float low) {
   uint16_t d = 0;
-  if constexpr (kDeviceArch >= 890)
+  if constexpr (kDeviceArch >= 890) {
     asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(d) : "f"(high), "f"(low));
+  } else {
+    __trap();
+  }
   return d;
 }
 // cvt.rn.f16x2.*x2: two codes to two FP16 words, exact. sm_89.
 __device__ inline uint32_t CvtFromE4m3x2(uint16_t codes) {
   uint32_t d = 0;
-  if constexpr (kDeviceArch >= 890) asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(d) : "h"(codes));
+  if constexpr (kDeviceArch >= 890) {
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(d) : "h"(codes));
+  } else {
+    __trap();
+  }
   return d;
 }
 __device__ inline uint32_t CvtFromE5m2x2(uint16_t codes) {
   uint32_t d = 0;
-  if constexpr (kDeviceArch >= 890) asm("cvt.rn.f16x2.e5m2x2 %0, %1;" : "=r"(d) : "h"(codes));
+  if constexpr (kDeviceArch >= 890) {
+    asm("cvt.rn.f16x2.e5m2x2 %0, %1;" : "=r"(d) : "h"(codes));
+  } else {
+    __trap();
+  }
   return d;
 }
 

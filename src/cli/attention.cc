@@ -7,11 +7,13 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "cli/attention_choices.h"
 #include "cli/attention_preset.h"
 #include "cli/command.h"
 #include "cli/operand.h"
+#include "exp2_file.h"
 #include "registry.h"
 #include "sim/random.h"
 
@@ -71,7 +73,15 @@ int Attention(const Options& o, const GlobalOptions& global) {
                              v_axes = FourAxes(v_file.tensor.source, v_file.tensor.shape, "V");
   const int64_t batch = q_axes[0], heads_kv = k_axes[2], full_length = q_axes[1];
   CheckHeads(q_axes, k_axes, v_axes);
-  const sim::AttentionRecipe recipe = MakeAttentionRecipe(o, q_axes, heads_kv);
+  // A GPU's own 2^x from a file, or a model by name.
+  AttentionChoices choices = o;
+  std::optional<Exp2File> exp2;
+  if (o.exp2.ends_with(".safetensors")) {
+    exp2.emplace(o.exp2);
+    choices.exp2.clear();
+  }
+  sim::AttentionRecipe recipe = MakeAttentionRecipe(choices, q_axes, heads_kv);
+  if (exp2) recipe.exp2 = sim::Exp2Model::kTable;
   const auto q_scale =
       SpreadDescales(LoadScales(o.q_descale, "--q-descale"), "--q-descale", batch, heads_kv);
   const auto k_scale =
@@ -120,9 +130,9 @@ int Attention(const Options& o, const GlobalOptions& global) {
     Progress progress("attention: % of rows", 100);
     sim::AttentionForward(
         recipe, in, {out.data.data(), reinterpret_cast<float*>(lse.data.data())},
-        {.threads = global.threads, .exp2_table = nullptr, .progress = [&](double share) {
-           progress.Update(static_cast<int64_t>(100 * share));
-         }});
+        {.threads = global.threads,
+         .exp2_table = exp2 ? &exp2->table() : nullptr,
+         .progress = [&](double share) { progress.Update(static_cast<int64_t>(100 * share)); }});
   }
   const double seconds = Seconds(start);
 
@@ -153,6 +163,8 @@ int Attention(const Options& o, const GlobalOptions& global) {
     body.update({{"preset", preset.name}, {"recipe", RecipeJson(recipe)}});
     body.update({{"q", q_json}, {"k", OperandJson(k)}, {"v", OperandJson(v)}});
     body["shape"] = q_axes;
+    if (exp2)
+      body["exp2"] = {{"file", o.exp2}, {"device", exp2->device()}, {"blocks", exp2->blocks()}};
     if (!rows.empty()) body["query_rows"] = rows;
     if (!o.no_error) body["error"] = ErrorJson(error, index);
     body["output"] = o.output_file.empty() ? Json() : Json(o.output_file);
@@ -164,8 +176,11 @@ int Attention(const Options& o, const GlobalOptions& global) {
   fmt::print("Q        {}\nK        {}\nV        {}\n", q_text, OperandText(k), OperandText(v));
   fmt::print("preset   {}: {}\n", preset.name, preset.what);
   fmt::print("recipe   {}\n", Wrap(RecipeText(recipe), width - 9, std::string(9, ' ')));
-  fmt::print("machine  {} for Q K^T and P V; exp2, log2 and 1/x are not the GPU's approximations\n",
-             machine.name);
+  fmt::print("machine  {} for Q K^T and P V; {}log2 and 1/x are not the GPU's approximations\n",
+             machine.name, exp2 ? "" : "exp2, ");
+  if (exp2)
+    fmt::print("exp2     {}: recorded of {}, {} of 512 blocks of inputs\n", o.exp2, exp2->device(),
+               exp2->blocks());
   fmt::print("result   {}{}\n", ShapeText(q_axes),
              rows.empty() ? "" : fmt::format(", {} of {} query rows", rows.size(), full_length));
   if (!o.no_error)
@@ -202,7 +217,9 @@ void AddAttention(CLI::App& app, GlobalOptions& global) {
   c->add_option("--k-descale", o->k_descale, "The same for K");
   c->add_option("--v-descale", o->v_descale, "The same for V");
   c->add_option("--sinks", o->sinks, "File with one logit a query head");
-  c->add_option("--exp2", o->exp2, "correctly-rounded (default), polynomial");
+  c->add_option("--exp2", o->exp2,
+                "correctly-rounded (default), polynomial, or a GPU's own: FILE.safetensors of "
+                "`lostbits-gpu ex2`");
   c->add_option("--rows", o->rows, "Compute only this many query rows, drawn with --seed");
   c->add_option("--output-format", o->output, "bfloat16 (default) or float32");
   c->add_flag("--no-error", o->no_error, "Skip the comparison with exact attention");

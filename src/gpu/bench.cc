@@ -1,5 +1,6 @@
 // lostbits-gpu bench: medians with CUDA events, each kernel beside what a user would use instead.
 #include <memory>
+#include <utility>
 
 #include "gpu/kernels.h"
 
@@ -59,8 +60,11 @@ void BenchGemm(Backend& device, const Choice& choice, Report& report) {
        {GemmShape{full, full, full}, GemmShape{full / 2, full / 2, 2 * full}}) {
     const double work = 2.0 * static_cast<double>(shape.m) * static_cast<double>(shape.n) *
                         static_cast<double>(shape.k);
+    double peer = 0;  // of the promotion before, if the promotion has no peer of its own
     for (const Promotion promotion : {Promotion::kNone, Promotion::kAdd, Promotion::kScaled}) {
-      double peer = 0;
+      // Fast accumulation is one level; otherwise cuBLASLt promotes. 1x128 scales it has not: the
+      // product without them stands beside `scaled`.
+      bool asked = promotion == Promotion::kScaled;
       for (const GemmKernel kernel : {GemmKernel::kWgmma, GemmKernel::kMma}) {
         if (device.info().capability < 89 ||
             (kernel == GemmKernel::kWgmma && device.info().capability != 90))
@@ -70,11 +74,11 @@ void BenchGemm(Backend& device, const Choice& choice, Report& report) {
         const GemmOperands operands = DrawGemm(plan, OperandPattern::kBits, 0);
         const std::string size = fmt::format("{}x{}x{}", shape.m, shape.n, shape.k);
         const bool fast = promotion == Promotion::kNone;
-        if (peer == 0 && promotion != Promotion::kScaled)
+        if (!std::exchange(asked, true))
           peer = report.Add(fmt::format("cuBLASLt{} {}", fast ? ", fast" : "", size),
-                            device.TimeGemmPeer(plan, operands), work, "PFLOP/s", 0, "");
+                            device.TimeGemmPeer(plan, operands), work, "TFLOP/s", 0, "");
         report.Add(fmt::format("{}, promote {} {}", NameOf(kernel), NameOf(promotion), size),
-                   device.TimeGemm(plan, operands), work, "PFLOP/s", peer, "cuBLASLt");
+                   device.TimeGemm(plan, operands), work, "TFLOP/s", peer, "cuBLASLt");
       }
     }
   }
@@ -82,7 +86,7 @@ void BenchGemm(Backend& device, const Choice& choice, Report& report) {
 
 void BenchAttention(Backend& device, const Choice& choice, Report& report) {
   if (device.info().capability != 90) {
-    report.Add("attention wgmma", {}, 0, "PFLOP/s", 0, "");
+    report.Add("attention wgmma", {}, 0, "TFLOP/s", 0, "");
     return;
   }
   struct Size {
@@ -111,7 +115,7 @@ void BenchAttention(Backend& device, const Choice& choice, Report& report) {
                           x.heads_q * x.head_dim / (x.causal ? 2 : 1);
       report.Add(fmt::format("attention {} {}x{} d {}{}", NameOf(exp2), x.queries, x.keys,
                              x.head_dim, x.causal ? " causal" : ""),
-                 device.TimeAttention(plan, operands), work, "PFLOP/s", 0, "");
+                 device.TimeAttention(plan, operands), work, "TFLOP/s", 0, "");
     }
   }
 }
@@ -141,7 +145,9 @@ void AddBench(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"codec", "gemm", "attention"}));
   command->add_flag("--small", choice->small, "Small sizes: to see it run");
   AddCommonOptions(*command, options);
-  command->footer("A peer's attention: scripts/gpu_peer.py, where PyTorch is installed.");
+  command->footer(
+      "A peer's attention, and the ratio: scripts/gpu_peer.py --ours FILE, where PyTorch is "
+      "installed.");
   command->callback(
       [choice, &options] { options.run = [=, &options] { return RunBench(options, *choice); }; });
 }

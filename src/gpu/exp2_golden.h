@@ -1,68 +1,16 @@
-// ex2.approx.ftz.f32 in a few megabytes, exactly, where it can be.
-//
-// All 2^32 inputs are asked, in 512 blocks of 2^23 (one sign and exponent each). Of every block the
-// SHA-256 of its words is kept: 16 KiB in all, and whatever model of the instruction anyone thinks
-// of later can be checked on every input against them. To build a model from:
-//
-//   delta_127      the words for [1, 2), each as its distance from the correctly rounded one (two
-//                  bits; others in exceptions_127). All inputs there are multiples of 2^-23.
-//   mode, unpredicted
-//                  the hypothesis that 2^x = 2^floor(u) T(u - floor(u)), with T read off [1, 2) and
-//                  u = x cut to a multiple of 2^-23 toward zero (0), down (1) or to nearest (2):
-//                  which cut fits each block best, and how many of its words it misses.
-//   delta_NNN      blocks that no cut predicts, up to kKeptBlocks of them: if the instruction reads
-//                  more bits than 2^-23, these show it.
+// ex2.approx.ftz.f32 of a device as a golden: src/exp2_file.h.
 #ifndef LOSTBITS_SRC_GPU_EXP2_GOLDEN_H_
 #define LOSTBITS_SRC_GPU_EXP2_GOLDEN_H_
 
-#include <array>
-#include <cstdint>
-#include <map>
-#include <span>
 #include <string>
-#include <vector>
 
+#include "exp2_file.h"
 #include "gpu/golden.h"
-#include "sha256.h"
 
 namespace lostbits::gpu {
 
-inline constexpr int kExp2Blocks = 512;  ///< sign and exponent
-inline constexpr uint32_t kExp2BlockSize = 1u << 23;
-inline constexpr int kExp2TableBlock = 127;  ///< [1, 2)
-inline constexpr int kKeptBlocks = 3;        ///< besides
-enum class Exp2Cut : uint8_t { kTowardZero, kDown, kNearest, kNone = 255 };
-
-/// 2^u T: words of [1, 2) as T, bits of x.
-uint32_t Exp2Model(std::span<const uint32_t> table, Exp2Cut cut, uint32_t bits);
-
-/// The words of one block as differences, and back. Equal to the words that went in.
-struct Exp2Deltas {
-  std::vector<uint8_t> packed;       ///< four to a byte, first in the low bits; 3: exception
-  std::vector<uint32_t> exceptions;  ///< index, word, index, word, ...
-};
-Exp2Deltas PackDeltas(int block, std::span<const uint32_t> words);
-std::vector<uint32_t> UnpackDeltas(int block, const Exp2Deltas& deltas);
-
-struct Exp2Block {
-  bool asked = false;
-  Sha256::Digest digest{};
-  Exp2Cut cut = Exp2Cut::kNone;  ///< fits best
-  uint32_t unpredicted = 0;
-};
-struct Exp2Golden {
-  Metadata metadata;
-  std::array<Exp2Block, kExp2Blocks> blocks;
-  std::map<int, Exp2Deltas> deltas;
-  /// Over all words asked: distance from the correctly rounded one, -2 or less to 2 or more; of
-  /// the blocks in `deltas` only.
-  std::array<int64_t, 5> distances{};
-};
-
 /// Asks `count` blocks, evenly spread (all 512 for a real golden), and the table's.
 Exp2Golden CaptureExp2(Backend& device, int count);
-void WriteExp2(const std::string& path, const Exp2Golden& golden);
-Exp2Golden ReadExp2(const std::string& path);
 /// The model rebuilt from the file against the recorded checksums: `count` of the blocks asked,
 /// evenly spread, and all with deltas of their own. Rows are inputs.
 Agreement ReplayExp2(const std::string& path, int count);

@@ -80,9 +80,11 @@ int RunGemm(const Options& options, const Choice& choice) {
   if (!choice.at.empty())
     return RunAt(options, choice,
                  plan_for(MachineOfKernel(choice.kernel, choice.machine, "hopper")));
-  // What is wrong with the shape is said before a device is looked for.
-  plan_for(MachineOfKernel(choice.kernel, choice.machine, "hopper"));
+  // What is wrong with the shape is said before a device is looked for, and what the device lacks
+  // before its machine row, which is not there either.
+  const GemmPlan on_hopper = plan_for(MachineOfKernel(choice.kernel, choice.machine, "hopper"));
   const std::unique_ptr<Backend> device = Open(options);
+  device->CheckRuns(on_hopper);
   const Machine machine = MachineOfKernel(choice.kernel, choice.machine, device->info().arch);
   const GemmPlan plan = plan_for(machine);
   const GemmOperands operands = DrawGemm(plan, choice.pattern, options.seed);
@@ -150,7 +152,8 @@ void AddGemm(CLI::App& app, Options& options) {
   command->add_option("--at", choice->at, "ROW,COL: only this output, by the CPU; needs no GPU");
   AddCommonOptions(*command, options);
   command->footer(
-      "Exit code: 0 if no output differs, 1 if one does, 3 if there is no device.\n"
+      "Exit code: 0 if no output differs, 1 if one does, 3 if there is no device or it\n"
+      "lacks the instruction.\n"
       "Example:\n  lostbits-gpu gemm --shape 256x256x131072 --promote scaled --twin");
   command->callback(
       [choice, &options] { options.run = [=, &options] { return RunGemm(options, *choice); }; });

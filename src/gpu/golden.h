@@ -16,17 +16,10 @@
 #include <string>
 #include <vector>
 
+#include "golden_file.h"
 #include "gpu/session.h"
 
 namespace lostbits::gpu {
-
-/// The value of a key; "" if there is none.
-std::string Lookup(const Metadata& metadata, std::string_view key);
-/// SHA-256 of the tensors' bytes, in this order.
-std::string ChecksumOf(std::span<const NamedTensor> tensors);
-/// Throws std::invalid_argument unless the file is a golden of this kind with a right checksum.
-void CheckGolden(const std::string& path, const Metadata& metadata, const std::string& kind,
-                 std::span<const NamedTensor> tensors);
 
 struct TileGolden {
   Metadata metadata;
@@ -51,7 +44,9 @@ Agreement RerunTiles(const TileGolden& golden, Backend& device);
 /// probes.json: its observed words against the simulator's.
 Agreement ReplayProbes(const std::string& path);
 
-/// Every golden in a folder, those of sub-folders too, by path.
+/// Ends the names of files that hold what was not taken for true.
+inline constexpr char kDisagrees[] = ".disagrees.safetensors";
+/// Every golden in a folder, those of sub-folders too, by path; not those that end in kDisagrees.
 std::vector<std::filesystem::path> GoldensIn(const std::string& folder);
 
 }  // namespace lostbits::gpu

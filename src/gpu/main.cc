@@ -107,11 +107,15 @@ int Run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using lostbits::gpu::Fail;
+  // Into a file too, line by line: a run that is stopped at a time limit keeps what it found.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   int code = lostbits::cli::kFine;
   try {
     code = lostbits::gpu::Run(argc, argv);
   } catch (const lostbits::cli::Failure& failure) {
     code = Fail(failure.code(), failure.what());
+  } catch (const lostbits::gpu::NotOnThisDevice& missing) {
+    code = Fail(lostbits::cli::kNoEvidence, missing.what());
   } catch (const std::bad_alloc&) {
     code = Fail(lostbits::cli::kBadInput, "not enough memory for this input");
   } catch (const std::exception& error) {

@@ -80,5 +80,6 @@ NB_MODULE(_lostbits, m) {
   python::AddAttention(m);
   python::AddCodec(m);
   python::AddProducts(m);
+  python::AddQuantize(m);
   python::AddStudies(m);
 }

@@ -10,6 +10,7 @@ namespace lostbits::python {
 void AddAttention(nanobind::module_& m);
 void AddCodec(nanobind::module_& m);
 void AddProducts(nanobind::module_& m);
+void AddQuantize(nanobind::module_& m);
 void AddStudies(nanobind::module_& m);
 
 }  // namespace lostbits::python

@@ -1,11 +1,14 @@
-// explain, compare and needle: reports, as (JSON, text).
+// explain, compare, needle and measure_error: reports, as (JSON, text).
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cstring>
 #include <stdexcept>
 
 #include "cli/compare_kernels.h"
 #include "cli/explain.h"
 #include "cli/needle.h"
+#include "cli/operand.h"
 #include "python/arrays.h"
 #include "python/module.h"
 #include "registry.h"
@@ -116,6 +119,48 @@ JsonAndText NeedleTensors(const Words& q, const Words& k, const Words& v, const 
   return Give(cli::TensorReport({.scale = scale, .rows = rows}, qkv, wanted, width));
 }
 
+/// The values of an array, each exact.
+std::vector<double> Values(const Input& in) {
+  if (!in.format)
+    throw std::invalid_argument(
+        fmt::format("{}: expected floats, found codes without a format", in.name));
+  std::vector<double> values(static_cast<size_t>(in.Count()));
+  if (*in.format == fp8::kFP64) {
+    std::memcpy(values.data(), in.data, values.size() * sizeof(double));
+    return values;
+  }
+  std::vector<float> narrow(values.size());
+  cli::DecodeArray(in.Codes(), narrow.data(), {}, 1);
+  std::copy(narrow.begin(), narrow.end(), values.begin());
+  return values;
+}
+
+JsonAndText MeasureError(const Words& out_words, const Words& reference_words,
+                         const std::string& ulp_format) {
+  const Input out = Take(out_words, "out"), reference = Take(reference_words, "reference");
+  if (out.shape != reference.shape)
+    throw std::invalid_argument(fmt::format("out is {}, reference is {}: expected one shape",
+                                            ShapeText(out.shape), ShapeText(reference.shape)));
+  const std::vector<double> o = Values(out), t = Values(reference);
+  const fp8::Format format = ulp_format.empty() ? *out.format : FindFormat(ulp_format).format;
+  const int64_t n = out.Count();
+  const sim::ErrorReport error =
+      sim::Compare(sim::MatrixView<const double>(o.data(), 1, n),
+                   sim::MatrixView<const double>(t.data(), 1, n), format);
+  const auto index = [&](const sim::ErrorPoint& p) {
+    std::vector<int64_t> at(out.shape.size());
+    int64_t rest = p.col;
+    for (size_t i = at.size(); i-- > 0; rest /= out.shape[i]) at[i] = rest % out.shape[i];
+    return at;
+  };
+  const auto place = [&](const sim::ErrorPoint& p) {
+    return fmt::format("[{}]", fmt::join(index(p), ", "));
+  };
+  cli::Json json = cli::ErrorJson(error, index);
+  json["ulp_format"] = NamesOf(format).name;
+  return {json.dump(), cli::ErrorText(error, format, place)};
+}
+
 }  // namespace
 
 void AddStudies(nb::module_& m) {
@@ -125,6 +170,7 @@ void AddStudies(nb::module_& m) {
   m.def("compare", &Compare, "machine_a"_a, "machine_b"_a, "a"_a.none(), "b"_a.none(),
         "promote_a"_a, "promote_b"_a, "split_k_a"_a, "split_k_b"_a, "data"_a, "m"_a, "n"_a, "k"_a,
         "seed"_a, "width"_a, "allow_unverified"_a, "threads"_a);
+  m.def("measure_error", &MeasureError, "out"_a, "reference"_a, "ulp_format"_a);
   m.def("needle", &Needle, "contexts"_a, "means"_a, "weights"_a, "trials"_a, "head_dim"_a, "seed"_a,
         "width"_a, "threads"_a);
   m.def("needle_tensors", &NeedleTensors, "q"_a, "k"_a, "v"_a, "scale"_a, "rows"_a, "width"_a,

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 
@@ -13,6 +14,7 @@
 #include "gpu/kernel_golden.h"
 #include "sha256.h"
 #include "sim/exp2.h"
+#include "sim/random.h"
 
 namespace lostbits::gpu {
 namespace {
@@ -49,7 +51,38 @@ class GoldenTest : public testing::Test {
     file.put(static_cast<char>(last ^ 1));
   }
 
+  static std::string Content(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
   fs::path folder_;
+};
+
+/// The simulator, but one bit of one LSE.
+class WrongLse : public Backend {
+ public:
+  WrongLse() : Backend(Device()->info()), right_(Device()) {}
+  void Run(Tiles& tiles, Flags flags) override { right_->Run(tiles, flags); }
+  void Ex2(uint32_t first, std::span<uint32_t> out) override { right_->Ex2(first, out); }
+  void Encode(const fp8::Format& format, uint32_t first, std::span<uint8_t> out) override {
+    right_->Encode(format, first, out);
+  }
+  std::vector<uint32_t> Gemm(const GemmPlan& plan, const GemmOperands& operands) override {
+    return right_->Gemm(plan, operands);
+  }
+  AttentionRows Attention(const AttentionPlan& plan, const AttentionOperands& operands,
+                          std::span<const int64_t> queries) override {
+    AttentionRows rows = right_->Attention(plan, operands, queries);
+    rows.lse[1] = std::nextafter(rows.lse[1], 1e9f);
+    return rows;
+  }
+  void Codec(const CodecPlan& plan, std::span<const uint8_t> in, std::span<uint8_t> out) override {
+    right_->Codec(plan, in, out);
+  }
+
+ private:
+  std::unique_ptr<Backend> right_;
 };
 
 TEST(Sha256, PublishedDigests) {
@@ -183,7 +216,7 @@ TEST(Exp2Model, CutsAsItSays) {
   std::vector<uint32_t> table(kExp2BlockSize);
   for (uint32_t i = 0; i < kExp2BlockSize; ++i) table[i] = 0x4000'0000 | i;
   const auto at = [&](float x, Exp2Cut cut) {
-    return Exp2Model(table, cut, fp8::BitCast<uint32_t>(x));
+    return sim::Exp2FromOctave(table.data(), cut, fp8::BitCast<uint32_t>(x));
   };
   EXPECT_EQ(at(0.0f, Exp2Cut::kDown), 0x3F80'0000u);
   EXPECT_EQ(at(1.0f, Exp2Cut::kDown), 0x4000'0000u);
@@ -202,8 +235,8 @@ TEST(Exp2Model, CutsAsItSays) {
   EXPECT_EQ(at(-126.0f, Exp2Cut::kDown), 0x0080'0000u);
   EXPECT_EQ(at(-126.5f, Exp2Cut::kDown), 0u);
   EXPECT_EQ(at(0x1p-140f, Exp2Cut::kDown), 0x3F80'0000u);
-  EXPECT_EQ(Exp2Model(table, Exp2Cut::kDown, 0x7f80'0001), sim::kFp32Nan);
-  EXPECT_EQ(Exp2Model(table, Exp2Cut::kDown, 0xff80'0000), 0u);
+  EXPECT_EQ(sim::Exp2FromOctave(table.data(), Exp2Cut::kDown, 0x7f80'0001), sim::kFp32Nan);
+  EXPECT_EQ(sim::Exp2FromOctave(table.data(), Exp2Cut::kDown, 0xff80'0000), 0u);
 }
 
 TEST_F(GoldenTest, Exp2IsRebuiltFromTheFile) {
@@ -221,16 +254,75 @@ TEST_F(GoldenTest, Exp2IsRebuiltFromTheFile) {
   EXPECT_THROW(ReplayExp2(path, 1), std::invalid_argument);
 }
 
+// What `lostbits attention --exp2 FILE` computes with, from a file as a whole capture would be.
+TEST_F(GoldenTest, Exp2FileIsTheDevicesFunction) {
+  const auto device = Device();
+  Exp2Golden golden = CaptureExp2(*device, 2);
+  constexpr size_t kMissing = 20, kKept = 256 + 126;  // of tiny numbers, and (-1, -0.5]
+  for (size_t i = 0; i < golden.blocks.size(); ++i) {
+    Exp2Block& block = golden.blocks[i];
+    if (i != kMissing && !block.asked) block = {true, {}, Exp2Cut::kTowardZero, 0};
+  }
+  std::vector<uint32_t> words(kExp2BlockSize);
+  device->Ex2(Exp2First(kKept), words);
+  words[77] ^= 1;  // of no interpolator
+  golden.deltas[kKept] = PackDeltas(kKept, words);
+  golden.blocks[kKept] = {true, Exp2Digest(words), Exp2Cut::kTowardZero, 1};
+  golden.metadata = OriginOf(device->info(), {});
+  const std::string path = Path("ex2.safetensors");
+  WriteExp2(path, golden);
+
+  const Exp2File file(path);
+  EXPECT_EQ(file.device(), "simulated hopper");
+  EXPECT_EQ(file.blocks(), 511);
+  sim::Random r(1);
+  int found = 0;
+  for (int i = 0; i < 200'000; ++i) {
+    const auto bits = static_cast<uint32_t>(r.Next());
+    uint32_t word = 0;
+    device->Ex2(bits, {&word, 1});
+    float result = 0;
+    const bool there = file.table().Find(fp8::BitCast<float>(bits), &result);
+    ASSERT_EQ(there, bits >> 23 != kMissing) << std::hex << bits;
+    if (!there) continue;
+    ++found;
+    ASSERT_EQ(fp8::BitCast<uint32_t>(result), word) << std::hex << bits;
+  }
+  EXPECT_GT(found, 190'000);
+  float result = 0;
+  ASSERT_TRUE(file.table().Find(fp8::BitCast<float>(Exp2First(kKept) + 77), &result));
+  EXPECT_EQ(fp8::BitCast<uint32_t>(result), words[77]);
+
+  golden.blocks[kExp2TableBlock].digest[0] ^= 1;
+  WriteExp2(path, golden);
+  EXPECT_THROW(Exp2File{path}, std::invalid_argument);
+}
+
 TEST_F(GoldenTest, KernelsAreReplayedFromTheirSeed) {
   const std::vector<KernelCase> cases = KernelCases("hopper");
   EXPECT_TRUE(KernelCases("ampere").empty());
   EXPECT_LT(KernelCases("ada").size(), cases.size());
   for (const KernelCase& c : cases) {
-    if (c.name != "gemm.wgmma.scaled.64x128x4096" && c.name != "attention.wgmma.polynomial.1k")
+    if (c.name != "gemm.wgmma.scaled.64x128x4096" && c.name != "attention.wgmma.polynomial.d64.1k")
       continue;
-    const std::string path = Path((c.name + ".safetensors").c_str());
+    const std::string folder = Path(c.name.c_str()), path = folder + "/x.safetensors";
     Metadata origin = OriginOf(Device()->info(), {});
-    WriteKernel(path, c, *Device(), 6, origin);
+    // Words that are not the recipe's are kept, but not as a golden.
+    const Agreement wrong = CaptureKernel(path, c, *Device("F=12"), 6, origin);
+    EXPECT_LT(wrong.matched, wrong.rows);
+    EXPECT_FALSE(fs::exists(path));
+    EXPECT_TRUE(fs::exists(DisagreesPath(path)));
+    EXPECT_TRUE(GoldensIn(folder).empty());
+    const Agreement written = CaptureKernel(path, c, *Device(), 6, origin);
+    EXPECT_EQ(written.matched, written.rows) << written.first;
+    EXPECT_EQ(GoldensIn(folder), std::vector<fs::path>{path});
+    // Nor do they take its place.
+    const std::string before = Content(path);
+    fs::remove(DisagreesPath(path));
+    EXPECT_LT(CaptureKernel(path, c, *Device("F=12"), 7, origin).matched, written.rows);
+    EXPECT_EQ(Content(path), before);
+    EXPECT_TRUE(fs::exists(DisagreesPath(path)));
+    fs::remove(DisagreesPath(path));
     const Agreement same = ReplayKernel(path, nullptr), again = ReplayKernel(path, Device().get());
     EXPECT_GT(same.rows, 200);
     EXPECT_EQ(same.matched, same.rows) << same.first;
@@ -249,6 +341,21 @@ TEST_F(GoldenTest, KernelsAreReplayedFromTheirSeed) {
     file.put(digit == '0' ? '1' : '0');
     file.close();
     EXPECT_THROW(ReplayKernel(path, nullptr), std::invalid_argument);
+  }
+}
+
+TEST_F(GoldenTest, KernelsOfAttentionRecordTheirLse) {
+  WrongLse wrong;
+  for (const KernelCase& c : KernelCases("hopper")) {
+    if (c.name != "attention.wgmma.polynomial.d64.1k") continue;
+    const std::string path = Path("x.safetensors");
+    const Agreement found = CaptureKernel(path, c, wrong, 0, OriginOf(wrong.info(), {}));
+    EXPECT_EQ(found.rows - found.matched, 1);
+    EXPECT_TRUE(found.first.starts_with("lse 1: ")) << found.first;
+    EXPECT_FALSE(fs::exists(path));
+    EXPECT_EQ(CaptureKernel(path, c, *Device(), 0, OriginOf(wrong.info(), {})).first, "");
+    const Agreement replayed = ReplayKernel(path, &wrong);
+    EXPECT_EQ(replayed.rows - replayed.matched, 1);
   }
 }
 

@@ -2,10 +2,14 @@
 
 usage: python3 gpu_cli_test.py LOSTBITS_GPU [unittest arguments]
 """
+import array
 import glob
+import hashlib
 import json
 import os
+import random
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,6 +22,30 @@ ASKING = ["device", "probe", "verify", "ex2", "cvt", "codec", "gemm", "attention
 def content(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+def write_npy(path, shape, values):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() +
+                   values.tobytes())
+
+
+def rewrite_golden(path, change):
+    """Every tensor's bytes become change(name, bytes), of the same size; the checksum fits."""
+    data = content(path)
+    size = struct.unpack("<Q", data[:8])[0]
+    header, body = json.loads(data[8:8 + size]), data[8 + size:]
+    parts, checksum = [], hashlib.sha256()
+    for name, at in sorted(((n, t["data_offsets"]) for n, t in header.items()
+                            if n != "__metadata__"), key=lambda item: item[1]):
+        parts.append(change(name, body[at[0]:at[1]]))
+        checksum.update(parts[-1])
+    header["__metadata__"]["sha256"] = checksum.hexdigest()
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(parts))
 
 
 class GpuCli(unittest.TestCase):
@@ -82,7 +110,6 @@ class GpuCli(unittest.TestCase):
             self.bad("gemm", "--shape", shape, "--kernel", kernel, says=[says])
         self.bad("gemm", "--shape", "64x64x64", "--at", "64,0", says=["64 x 64"])
         self.bad("gemm", "--kernel", "mma", "-m", "hopper:mma.sync:f16:f32", says=["m16n8k32"])
-        self.bad("gemm", "--kernel", "wgmma", "--simulate", "ampere", says=["ampere"])
         self.bad("attention", "--head-dim", "96", says=["96", "64, 128 or 256"])
         self.bad("attention", "--heads", "3,2", says=["multiple"])
         self.bad("attention", "--heads", "3", says=["--heads"])
@@ -90,6 +117,19 @@ class GpuCli(unittest.TestCase):
         self.bad("attention", "--splits", "0", says=["splits"])
         self.bad("capture-kernels", "--simulate", "hopper", "--to", "x", "--only", "nothing",
                  says=["nothing"])
+
+    def test_a_gpu_without_the_instruction_is_no_error(self):
+        """Code 3, which CTest and scripts/gpu count as skipped."""
+        for args in (["gemm", "--kernel", "wgmma", "--simulate", "ada"],
+                     ["gemm", "--kernel", "mma", "--simulate", "ampere"],
+                     ["attention", "--simulate", "blackwell"], ["cvt", "--simulate", "ampere"],
+                     ["capture-kernels", "--to", "golden", "--simulate", "ampere"]):
+            run = self.bad(*args, code=3, says=["not on this GPU", args[-1]])
+            self.assertEqual(run.stdout, "")
+        self.assertEqual(os.listdir(self.folder), [])
+        # Asked for by name, it is.
+        self.bad("capture-kernels", "--to", "x", "--simulate", "ampere", "--only", "gemm",
+                 says=["gemm"])
 
     def test_probe_tells_the_sides_apart(self):
         table = self.json("probe", "--simulate", "hopper")
@@ -122,6 +162,16 @@ class GpuCli(unittest.TestCase):
         shown = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
         self.assertIn("0x" + first["twin"], shown.stdout)
 
+    def test_what_was_found_outlives_a_time_limit(self):
+        """Every unit's line is in the file before the next unit begins."""
+        with subprocess.Popen([PROGRAM, "verify", "--simulate", "hopper", "--cases", "1e5"],
+                              stdout=subprocess.PIPE, text=True) as run:
+            lines = [run.stdout.readline()]
+            run.kill()
+            lines += run.stdout.readlines()
+        told = [line for line in lines if " differ, " in line]
+        self.assertTrue(0 < len(told) < 5, lines)
+
     def test_goldens_are_written_once(self):
         self.good("capture", "--simulate", "hopper", "--to", "golden")
         self.good("probe", "--simulate", "hopper", "--to", "golden")
@@ -143,6 +193,48 @@ class GpuCli(unittest.TestCase):
         self.assertEqual(run.returncode, 1)
         self.assertIn("not overwritten", run.stderr)
         self.assertEqual(before, {f: content(f) for f in files})
+
+    def test_attention_takes_the_recorded_ex2(self):
+        """`lostbits attention --exp2 FILE`: a synthetic capture, and one that lacks inputs."""
+        self.good("ex2", "--simulate", "hopper", "--blocks", "1", "--to", ".")
+        path = os.path.join(self.folder, "hopper/ex2.safetensors")
+        draw = random.Random(1)
+        for name in "qkv":
+            write_npy(os.path.join(self.folder, name + ".npy"), (64, 64),
+                      array.array("f", (draw.gauss(0, 1) for _ in range(64 * 64))))
+        lostbits = os.path.join(os.path.dirname(PROGRAM), "lostbits")
+
+        def attention(exp2):
+            return subprocess.run(
+                [lostbits, "attention", "q.npy", "k.npy", "v.npy", "--exp2", exp2, "--json",
+                 "--output-format", "float32", "-o", "o.npy"], capture_output=True, text=True,
+                cwd=self.folder, check=False)
+        run = attention(path)
+        self.assertEqual(run.returncode, 2, run.stderr)
+        self.assertIn("no entry for input", run.stderr)
+
+        def fill(name, data):
+            """As if all blocks followed from [1, 2)."""
+            if name in ("asked", "mode", "unpredicted"):
+                return bytes([name == "asked"] + [0] * (len(data) // 512 - 1)) * 512
+            return data
+        rewrite_golden(path, fill)
+        outputs = {}
+        for exp2 in (path, "correctly-rounded"):
+            run = attention(exp2)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            outputs[exp2] = content(os.path.join(self.folder, "o.npy"))
+        # One word in eight of the simulated ex2 is one unit lower.
+        self.assertFalse(outputs[path] == outputs["correctly-rounded"])
+        report = json.loads(attention(path).stdout)
+        self.assertEqual(report["exp2"], {"file": path, "device": "simulated hopper",
+                                          "blocks": 512})
+        self.assertEqual(report["recipe"]["exp2"], "table")
+        self.assertLess(report["error"]["max_absolute"], 0.1)
+        rewrite_golden(path, lambda name, data: data if name != "delta_127" else b"\0" * len(data))
+        run = attention(path)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("SHA-256", run.stderr)
 
     def test_replay_finds_what_the_simulator_does_not_say(self):
         self.good("capture", "--simulate", "hopper@underflow=signed", "--to", "golden")
@@ -166,10 +258,10 @@ class GpuCli(unittest.TestCase):
                 self.assertEqual(found["comparisons"][0]["asked"], 3 * 40)
         self.check_repeat("gemm", "--shape", "24x40x336", "--rows", "0")
 
-    def check_repeat(self, *args):
+    def check_repeat(self, *args, which=0):
         """Another machine answers; the command printed gives the word that was expected."""
         found = self.json(*args, "--simulate", "hopper@F=11", code=1)
-        first = found["comparisons"][0]["first"]
+        first = found["comparisons"][which]["first"]
         self.assertNotEqual(first["device"], first["expected"])
         command = first["repeat"].replace("lostbits-gpu", PROGRAM, 1)
         shown = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
@@ -181,16 +273,22 @@ class GpuCli(unittest.TestCase):
                      ["--head-dim", "256", "--exp2", "approx"]):
             found = self.json("attention", "--simulate", "hopper", "--queries", "70", "--keys",
                               "260", *args)
-            self.assertEqual(found["bound"]["beyond"], 0)
-            self.assertLess(found["bound"]["worst"], 1)
+            for bound in (found["bound"], found["lse_bound"]):
+                self.assertEqual((bound["beyond"], bound["infinite"]), (0, 0))
+                self.assertTrue(0 < bound["worst"] < 1, bound)
+            self.assertEqual([c["of"] for c in found["comparisons"]], ["O", "LSE"])
+            rows = found["comparisons"][1]["asked"]
+            self.assertEqual(found["comparisons"][0]["asked"] % rows, 0)
+            self.assertEqual(rows % 8, 0)  # eight heads
             if "approx" in args:
                 self.assertEqual(found["declared"], "bounded")
             else:
-                self.assertEqual(found["comparisons"][0]["mismatches"], 0)
+                self.assertEqual([c["mismatches"] for c in found["comparisons"]], [0, 0])
         self.check_repeat("attention", "--queries", "20", "--keys", "300")
+        self.check_repeat("attention", "--queries", "20", "--keys", "300", which=1)
 
     def test_goldens_of_kernels(self):
-        # 16k.d256 and those of K = 131072 take seconds.
+        # Those of 16k keys and of K = 131072 take seconds.
         for only in ("1k", "x4096"):
             self.good("capture-kernels", "--simulate", "hopper", "--to", "golden", "--only", only)
         files = sorted(glob.glob(os.path.join(self.folder, "golden/hopper/kernels/*")))
@@ -204,6 +302,16 @@ class GpuCli(unittest.TestCase):
                            "--only", "x4096", code=1)
         self.assertIn("NOT OVERWRITTEN", report)
         self.assertEqual(before, {f: content(f) for f in files})
+        # Nor do words become goldens that are not the declared ones.
+        report = self.good("capture-kernels", "--simulate", "hopper@F=12", "--to", "other",
+                           "--only", "none.64x128x4096", code=1)
+        self.assertIn("NOT WRITTEN", report)
+        written = glob.glob(os.path.join(self.folder, "other/hopper/kernels/*"))
+        self.assertEqual(len(written), 2)
+        for path in written:
+            self.assertTrue(path.endswith(".disagrees.safetensors"), path)
+            self.assertIn(path[len(self.folder) + 1:], report)
+        self.assertIn("SKIPPED", self.good("replay", "other"))
 
     def test_codec(self):
         found = self.json("codec", "--simulate", "hopper", "--blocks", "1")

@@ -36,6 +36,11 @@ KERNELS = [
     ("codec.cu", "sm_90a", ["cvt.rn.satfinite.e4m3x2.f32", "cvt.rn.f16x2.e5m2x2", "ld.global.v4",
                             "st.global.v4"], ["LDG.E.128", "STG.E.128"], 0),
 ]
+# Compiled for another GPU a kernel is empty, and says so: it traps.
+ELSEWHERE = [("gemm_v3_wgmma.cu", "sm_89"), ("attention_v2_wgmma.cu", "sm_100a"),
+             ("gemm_v2_mma.cu", "sm_80")]
+# Of these files: what has no instruction of one GPU only.
+ANYWHERE = "TransposeValues"
 # Contraction by the compiler: fma where the source has none. The kernels below have their own.
 OWN_FMA = {"gemm_v2_mma.cu", "gemm_v3_wgmma.cu", "attention_v2_wgmma.cu"}
 
@@ -78,6 +83,13 @@ def main():
                 sass = subprocess.run([cuobjdump, "-sass", object_file], check=True,
                                       capture_output=True, text=True).stdout
                 wrong += [f"{name}: no {w} in the SASS" for w in in_sass if w not in sass]
+        for name, arch in ELSEWHERE:
+            compile_to(name, arch, f"{folder}/x.ptx", "-ptx")
+            text = pathlib.Path(f"{folder}/x.ptx").read_text(encoding="utf-8")
+            kernels = [k for k in text.split(".entry ")[1:] if ANYWHERE not in k.split("(")[0]]
+            wrong += [f"{name} for {arch}: {k.split('(')[0]} does not trap" for k in kernels
+                      if "trap;" not in k]
+            print(f"{name} for {arch}: {len(kernels)} kernels trap")
     if not cuobjdump:
         print("SKIPPED in part: no cuobjdump, SASS not looked at")
     print("\n".join(wrong) or "every kernel has its instructions")

@@ -14,6 +14,7 @@
 #include "cuda/gemm_twin.h"
 #include "sim/arch_table.h"
 #include "sim/attention_block.h"
+#include "sim/attention_combine.h"
 #include "sim/gemm.h"
 
 namespace lostbits::gpu {
@@ -128,12 +129,15 @@ sim::SoftmaxParams ParamsOf(const AttentionPlan& plan) {
 void Finish(const AttentionPlan& plan, const std::vector<float>& o, const std::vector<float>& lse,
             AttentionRows* rows) {
   const int d = plan.shape.head_dim, splits = plan.shape.splits;
-  float weight[kMaxSplits];
-  rows->lse.push_back(splits == 1 ? lse[0]
-                                  : SplitWeights(ParamsOf(plan), splits, d, lse.data(), 1, weight));
+  float weight[sim::kMaxSplits];
+  sim::SoftmaxRow unused;
+  rows->lse.push_back(
+      splits == 1 ? lse[0]
+                  : sim::SplitWeights(ParamsOf(plan), splits, d, lse.data(), 1, &unused, weight));
   for (int c = 0; c < d; ++c) {
-    const float x = splits == 1 ? o[static_cast<size_t>(c)]
-                                : CombineColumn(ParamsOf(plan), splits, weight, o.data() + c, d);
+    const float x = splits == 1
+                        ? o[static_cast<size_t>(c)]
+                        : sim::CombineColumn(ParamsOf(plan), splits, weight, o.data() + c, d);
     rows->o.push_back(OutputWord(plan.recipe.output, FloatWord(x)));
   }
 }
@@ -293,6 +297,7 @@ TEST(AttentionBound, HoldsForTheSimulatorAndNotForAWrongKey) {
       PlanAttention(AttentionKernel::kWgmma, KernelExp2::kApprox, shape, fp8::kFP32);
   AttentionOperands x = DrawAttention(plan, OperandPattern::kNormal, 5);
   const AttentionRows right = AttentionOnCpu(plan, x, All(3), 1);
+  const BoundedRow spread = AttentionBound(plan, x, 0, 0, 0);
   int broken = 0, total = 0;
   double worst = 0;
   // The wrong kernel sees V one key off, with one key that has all the weight.
@@ -320,6 +325,12 @@ TEST(AttentionBound, HoldsForTheSimulatorAndNotForAWrongKey) {
   sim::AttentionExact(plan.recipe, InputsFor(plan, x, all, &q), exact.data());
   for (size_t c = 0; c < 128; ++c) EXPECT_NEAR(bound.exact[c], exact[c], 1e-12);
   EXPECT_EQ(right.o.size(), peaked.o.size());
+  // LSE: far below its bound, and beyond it where the keys are others or an offset is forgotten.
+  EXPECT_LT(std::fabs(double{right.lse[0]} - spread.lse), 0.5 * spread.lse_bound);
+  const auto lse_error = [&](float lse) { return std::fabs(double{lse} - bound.lse); };
+  EXPECT_LT(lse_error(peaked.lse[0]), 0.5 * bound.lse_bound);
+  EXPECT_GT(lse_error(right.lse[0]), bound.lse_bound);
+  EXPECT_GT(lse_error(peaked.lse[0] + kMaxOffset * 0x1.62e430p-1f), bound.lse_bound);
 }
 
 // ---- Codec -----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "cuda/attention_plan.h"
 #include "cuda/attention_row.h"
 #include "cuda/gemm_plan.h"
+#include "cuda/gpu.h"
 #include "cuda/ptx/fragment.h"
 #include "cuda/ring.h"
 #include "cuda/tensor_map.h"
@@ -147,6 +148,9 @@ TEST(TensorMap, SaysWhatTheDriverWouldRefuse) {
   TensorMapPlan wide = MatrixMap(8, 512, 8, 128);
   wide.swizzle = 64;
   EXPECT_NE(WhyNoTensorMap(wide), "");
+  // Lines of 16 and of 32 bytes have swizzles of their own, which EncodeTensorMap does not name.
+  for (const int bytes : {16, 32, 64, 128})
+    EXPECT_EQ(WhyNoTensorMap(MatrixMap(8, 512, 8, bytes)) == "", bytes >= 64) << bytes;
 }
 
 template <class Body>
@@ -182,6 +186,37 @@ TEST(Plan, RefusesWhatNoKernelTakes) {
   EXPECT_NE(attention({.splits = 257}), "");
   EXPECT_NE(attention({.seqlen_k = 0}), "");
   EXPECT_NE(attention({}, KernelExp2::kCorrectlyRounded), "");
+}
+
+TEST(Plan, KernelsRunWhereTheirInstructionsAre) {
+  const auto lacks = [](const char* arch, const auto& plan) {
+    const auto device = Simulate(arch, [](const Unit&) { return HopperWgmma(); });
+    try {
+      device->CheckRuns(plan);
+    } catch (const NotOnThisDevice& missing) {
+      EXPECT_NE(std::string(missing.what()).find(arch), std::string::npos) << missing.what();
+      return true;
+    }
+    return false;
+  };
+  const auto gemm = [](GemmKernel kernel) {
+    return PlanGemm(kernel, Promotion::kNone, {64, 8, 32}, HopperWgmma(), fp8::kFP32);
+  };
+  const auto attention = [](AttentionKernel kernel) {
+    return PlanAttention(kernel, KernelExp2::kPolynomial, {}, fp8::kFP32);
+  };
+  for (const char* arch : {"ampere", "ada", "hopper", "blackwell", "rtx_blackwell"}) {
+    SCOPED_TRACE(arch);
+    const std::string name = arch;
+    EXPECT_FALSE(lacks(arch, gemm(GemmKernel::kTwin)));
+    EXPECT_EQ(lacks(arch, gemm(GemmKernel::kMma)), name == "ampere");
+    EXPECT_EQ(lacks(arch, gemm(GemmKernel::kWgmma)), name != "hopper");
+    EXPECT_FALSE(lacks(arch, attention(AttentionKernel::kTwin)));
+    EXPECT_EQ(lacks(arch, attention(AttentionKernel::kWgmma)), name != "hopper");
+    for (const CodecPlan& plan : kCodecPlans)
+      EXPECT_EQ(lacks(arch, plan), plan.hardware && name == "ampere");
+    EXPECT_EQ(lacks(arch, *FindUnit("wgmma.m64n8k32.e4m3.f32")), name != "hopper");
+  }
 }
 
 TEST(Schedule, RowsOfABlockShareTheirTiles) {

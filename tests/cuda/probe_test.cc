@@ -41,6 +41,21 @@ TEST(Probe, EveryProbeIsAskedSomewhereAndItsNamesAreUnique) {
   EXPECT_EQ(asked, ids);
 }
 
+TEST(Probe, EveryNumberedQuestionIsAskedOrSaysWhyNot) {
+  std::set<std::string> probes, numbered;
+  for (const auto list : {SumProbes(), SpecialProbes()})
+    for (const Probe& probe : list) probes.insert(probe.id);
+  for (const NumberedQuestion& q : kNumberedQuestions) {
+    EXPECT_TRUE(numbered.insert(q.id).second) << q.id;
+    // A probe of the same name asks the same.
+    EXPECT_EQ(*q.probe == '\0', probes.count(q.probe) == 0) << q.id;
+    EXPECT_TRUE(*q.probe != '\0' || probes.count(q.id) == 0) << q.id;
+    EXPECT_TRUE(std::string(q.id) == q.probe || *q.note != '\0') << q.id;
+  }
+  for (int i = 1; i <= 10; ++i) EXPECT_EQ(numbered.count("S" + std::to_string(i)), 1u) << i;
+  for (int i = 1; i <= 7; ++i) EXPECT_EQ(numbered.count("D" + std::to_string(i)), 1u) << i;
+}
+
 TEST(Probe, TheTableAnswersAsTheTable) {
   for (const char* arch : kArchs) {
     const auto device = Device(arch);

@@ -58,7 +58,38 @@ def test_needle(program, rng):
     assert len(lostbits.needle(q, k, v)["heads"]) == 7
 
 
+def test_measure_error(program, rng):
+    a, b = (sample("product")[name].astype(np.float32) for name in "ab")
+    program.save("a.npy", a), program.save("b.npy", b)
+    wanted = program.json("gemm", "a.npy", "b.npy", "--machine", HOPPER, "--promote", 4)["error"]
+    codes = [lostbits.encode(x, "e4m3") for x in (a, b)]
+    out, exact = lostbits.gemm(*codes, machine=HOPPER, promote=4), lostbits.exact_gemm(*codes)
+    report = lostbits.measure_error(out, exact)
+    assert report == {**wanted, "ulp_format": "float32"}
+    assert f"SQNR      {wanted['sqnr_db']:.2f} dB" in str(report)
+    four = lostbits.measure_error(out.reshape(2, 2, 2, 8), exact.reshape(2, 2, 2, 8))
+    row, col = wanted["worst_ulp"]["index"]
+    assert four["worst_ulp"]["index"] == [row // 4, row // 2 % 2, row % 2, col]
+    x = np.array([1, np.nan, 3], ml_dtypes.float8_e4m3fn)
+    error = lostbits.measure_error(x, np.array([1, np.nan, 2.75]))
+    assert (error["unequal"], error["equal_specials"], error["max_ulp"]) == (1, 1, 1)
+    assert error["gain"] == (1 + 3 * 2.75) / (1 + 2.75**2)
+
+
+def test_a_notebook_shows_a_reports_text():
+    class Printer:
+        def text(self, text):
+            self.shown = text
+
+    printer, report = Printer(), lostbits.explain(machine=HOPPER)
+    report._repr_pretty_(printer, False)
+    assert printer.shown == str(report)
+
+
 @pytest.mark.parametrize("call, says", [
+    (lambda: lostbits.measure_error(np.ones(3), np.ones((3, 1))),
+     "out is [3], reference is [3, 1]"),
+    (lambda: lostbits.measure_error(np.ones(3, np.uint8), np.ones(3)), "codes without a format"),
     (lambda: lostbits.explain(np.ones(3), machine=HOPPER), "both a and b"),
     (lambda: lostbits.explain(LINE, np.ones(3), machine=HOPPER), "line of hex"),
     (lambda: lostbits.explain(np.ones(3), np.ones(4), machine=HOPPER), "found 3 and 4"),

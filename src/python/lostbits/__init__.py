@@ -15,16 +15,18 @@ Every error about an argument is a ValueError that says what was expected and wh
 """
 
 from ._attention import attention, attention_presets, exact_attention
-from ._codec import FormatInfo, decode, encode, finfo
+from ._codec import FormatInfo, decode, encode, finfo, formats
 from ._lostbits import NoEvidenceError
 from ._lostbits import version as __version__
 from ._products import dot, exact_gemm, gemm, machines, mma
-from ._studies import Report, compare, explain, needle
+from ._quantize import Quantized, quantize
+from ._studies import Report, compare, explain, measure_error, needle
 from .testing import assert_matches_hardware
 
 __all__ = [
     "FormatInfo",
     "NoEvidenceError",
+    "Quantized",
     "Report",
     "__version__",
     "assert_matches_hardware",
@@ -38,8 +40,11 @@ __all__ = [
     "exact_gemm",
     "explain",
     "finfo",
+    "formats",
     "gemm",
     "machines",
+    "measure_error",
     "mma",
     "needle",
+    "quantize",
 ]

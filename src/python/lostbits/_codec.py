@@ -96,6 +96,11 @@ class FormatInfo:
         return self.min_normal if self.min_subnormal is None else -self.max
 
 
+def formats() -> list[str]:
+    """The names of the formats. `finfo` describes one. Source: fp8/format.h."""
+    return _lostbits.formats()
+
+
 def finfo(format: Any) -> FormatInfo:
     """Range and precision of a format: a name in any spelling, or a dtype of numpy, ml_dtypes or
     torch. Raises ValueError with the nearest names on an unknown one. Source: fp8/format.h."""

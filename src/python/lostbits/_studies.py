@@ -1,4 +1,4 @@
-"""Where the bits went, who differs from whom, and whether a needle is found."""
+"""Where the bits went, how far results lie apart, who differs, and whether a needle is found."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ class Report(dict[str, Any]):
 
     def __str__(self) -> str:
         return self._text
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # of a notebook's last line
+        printer.text(self._text)
 
 
 def explain(
@@ -68,6 +71,23 @@ def explain(
             width,
             allow_unverified,
         )
+    )
+
+
+def measure_error(out: Any, reference: Any, *, ulp_format: str = "") -> Report:
+    """How far results lie from a reference, element by element. print() it.
+
+    out, reference   of one shape; floats of any type. With e = out - reference, over the elements
+              where both are finite:
+    ulp_format   whose distance between neighbours is an ulp; "": that of out
+
+    Returns a Report: "max_absolute", "max_relative" and "max_ulp" with their places; "sqnr_db", 10
+    log10 of sum reference^2 / sum e^2; "bias", (mean e) / (mean |reference|); "gain", <out,
+    reference> / <reference, reference>, 1 where nothing shrinks; how many are "unequal"; how many
+    NaN and Inf do not match. Raises ValueError on two shapes, naming both. Source: sim/error.h.
+    """
+    return Report(
+        _lostbits.measure_error(take(out, "out"), take(reference, "reference"), ulp_format)
     )
 
 

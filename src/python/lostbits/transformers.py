@@ -9,12 +9,11 @@ Importing this module registers the names of `IMPLEMENTATIONS`. All else of the 
 is: only softmax(Q K^T) V of its layers is `lostbits.attention`'s, on the CPU, without gradients.
 
 The KV cache is FP8 without a cache of its own: a token's codes depend only on its K and V and on
-the layer's scales, and these are fixed at a layer's first call. So encoding what transformers' cache
-returns gives, at every step, the bytes that a kernel wrote once.
+the layer's scales, and these are fixed at a layer's first call. So encoding what transformers'
+cache returns gives, at every step, the bytes that a kernel wrote once.
 
-Unlike vLLM's: a batch with left padding runs row by row, each as a batch of one; and the cache that
-transformers gives a layer with a sliding window drops old keys, so that key tiles start at the first
-key kept, not at token 0. `model(..., past_key_values=DynamicCache())` keeps them all.
+A row padded on the left runs alone, from its first token, as in a kernel for sequences of different
+lengths. Other than vLLM, which may multiply Q by the reciprocal of its scale, Q is divided by it.
 """
 
 from __future__ import annotations
@@ -40,7 +39,6 @@ from ._codec import encode
 __all__ = ["IMPLEMENTATIONS", "AttentionSettings", "Scales", "SimulatedAttention", "register"]
 
 EXACT = "exact"
-_MODES = ("per-tensor", "per-head")
 _E4M3_MAX = 448.0  # OCP OFP8, table 1
 # compressed-tensors, quantization/utils/helpers.py: scales are at least the eps of float32.
 _MIN_SCALE = torch.finfo(torch.float32).eps
@@ -59,17 +57,17 @@ class Scales(NamedTuple):
 class AttentionSettings:
     """What a model's attention is replaced by; without arguments, what vLLM does by default."""
 
-    #: One of `lostbits.attention_presets()`, or "exact": softmax in float64 on BF16 Q, K and V,
-    #: rounded once, to BF16.
+    #: One of `lostbits.attention_presets()`, or "exact": `lostbits.exact_attention` of BF16 Q, K
+    #: and V (softmax in float64, its scale a float32 as kernels take it), rounded once, to BF16.
     preset: str = "fa3.sm90.e4m3"
     #: As in `lostbits.attention`: "one-level", "per-tile", "every-n", "exact"; "": the preset's.
     accumulation: str = ""
     interval: int = 0
     decode: str = "auto"
     splits: int = 1
-    #: "per-tensor" or "per-head": the largest |x| over 448 of a layer's first call, then fixed (what
-    #: vLLM's checkpoints hold, taken from one text). A number for Q, K and V (vLLM's default: 1),
-    #: `Scales` for all layers, or a mapping from layer to `Scales`.
+    #: "per-tensor" or "per-head": the largest |x| over 448 of a layer's first call, then fixed
+    #: (what vLLM's checkpoints hold, taken from one text). A number for Q, K and V (vLLM's default:
+    #: 1), `Scales` for all layers, or a mapping from layer to `Scales`.
     scales: float | str | Scales | Mapping[int, Scales] = 1.0
     #: Layers that stay as they are, in the model's own type: numbers, and "sliding_window" for all
     #: that have one. As vLLM's --kv-cache-dtype-skip-layers.
@@ -81,8 +79,10 @@ class AttentionSettings:
         if self.preset != EXACT and self.preset not in attention_presets():
             known = ", ".join([*attention_presets(), EXACT])
             raise ValueError(f"preset: expected one of {known}, found {self.preset!r}")
-        if isinstance(self.scales, str) and self.scales not in _MODES:
-            raise ValueError(f"scales: expected numbers, {_MODES}, found {self.scales!r}")
+        if isinstance(self.scales, str) and self.scales not in ("per-tensor", "per-head"):
+            raise ValueError(
+                f"scales: expected numbers, 'per-tensor' or 'per-head', found {self.scales!r}"
+            )
         if "e4m3" not in self.preset and self.scales != 1.0:
             raise ValueError(f"scales: {self.preset} has none, found {self.scales!r}")
         for layer in self.skip_layers:
@@ -123,11 +123,17 @@ class SimulatedAttention:
             sliding_window is not None and "sliding_window" in self.settings.skip_layers
         )
         _check_call(module, query, attention_mask, dropout, kwargs)
-        # flash_api.cpp of FlashAttention-3: a window that holds all keys is none.
-        window = sliding_window if sliding_window and sliding_window < key.shape[2] else None
+        # flash_api.cpp of FlashAttention-3: a window that holds all keys is none. All are more than
+        # came if the cache has dropped some.
+        keys = key.shape[2]
+        if kwargs.get("position_ids") is not None:
+            keys = max(keys, int(kwargs["position_ids"].max()) + 1)
+        window = sliding_window if sliding_window and sliding_window < keys else None
         if skipped:
             if s_aux is not None or softcap:
-                raise ValueError(f"layer {module.layer_idx}: skipped layers take no sinks nor softcap")
+                raise ValueError(
+                    f"layer {module.layer_idx} is skipped: expected no sinks and no softcap"
+                )
             mask = _dense_mask(query, key, attention_mask, window)
             return sdpa_attention_forward(
                 module, query, key, value, mask, scaling=scaling, is_causal=mask is None
@@ -147,8 +153,8 @@ class SimulatedAttention:
         out = torch.zeros_like(q)
         for row, padding in enumerate(_padding(attention_mask)):
             first = max(padding - (k.shape[1] - q.shape[1]), 0)
-            rows = q[row : row + 1, first:], k[row : row + 1, padding:], v[row : row + 1, padding:]
-            out[row : row + 1, first:] = self._run(*rows, scales, options)
+            real = q[row : row + 1, first:], k[row : row + 1, padding:], v[row : row + 1, padding:]
+            out[row : row + 1, first:] = self._run(*real, scales, options)
         return out, None
 
     def _run(
@@ -157,8 +163,8 @@ class SimulatedAttention:
         settings = self.settings
         if settings.preset == EXACT:
             if {q.dtype, k.dtype, v.dtype} != {torch.bfloat16}:
-                raise ValueError(f"exact: expected bfloat16 Q, K and V, found {q.dtype}, {k.dtype}, "
-                                 f"{v.dtype}; load the model with dtype=torch.bfloat16")
+                raise ValueError(f"exact: expected bfloat16 Q, K and V, found {q.dtype}, "
+                                 f"{k.dtype}, {v.dtype}; load the model with dtype=torch.bfloat16")
             o = encode(exact_attention(q, k, v, preset="fa3.sm90.bf16", **options), "bfloat16")
         else:
             o = attention(
@@ -205,9 +211,9 @@ def register(name: str, settings: AttentionSettings) -> SimulatedAttention:
     `from_pretrained(..., attn_implementation=name)` and `model.set_attn_implementation(name)`. An
     old one of that name is replaced, and its scales forgotten.
 
-    Models call it under `torch.no_grad()`, in evaluation; causal attention with or without a sliding
-    window, sinks, softcap; a growing cache (not a static one); padding on the left. Anything else is
-    a ValueError or NotImplementedError that says what was found.
+    It serves models in evaluation, under `torch.no_grad()`: causal attention with or without a
+    sliding window, sinks, softcap; a growing cache, not a static one; padding on the left. Anything
+    else is a ValueError or NotImplementedError that says what was found.
     """
     simulated = SimulatedAttention(settings)
     AttentionInterface.register(name, simulated)
@@ -257,9 +263,9 @@ def _mask(
         raise ValueError("lostbits attention: expected a causal mask, with or without a sliding "
                          "window, found one of the model's or the caller's own")
     if q_offset + q_length != kv_offset + kv_length:
-        raise ValueError(f"lostbits attention: expected a cache that ends with the last query, found "
-                         f"{kv_offset + kv_length} keys for {q_offset + q_length} tokens: a static "
-                         "cache?")
+        raise ValueError("lostbits attention: expected a cache that ends with the last query, not "
+                         f"a static one, found {kv_offset + kv_length} keys for "
+                         f"{q_offset + q_length} tokens")
     if attention_mask is None:
         return None
     seen = attention_mask[:, kv_offset : kv_offset + kv_length].bool()
@@ -271,8 +277,8 @@ def _padding(seen: torch.Tensor) -> list[int]:
     counts = (~seen).sum(1).tolist()
     for row, count in enumerate(counts):
         if not seen[row, count:].all() or count == seen.shape[1]:
-            raise ValueError(f"lostbits attention: expected padding on the left of a token or more, "
-                             f"found otherwise in row {row}")
+            raise ValueError("lostbits attention: expected padding on the left alone, found row "
+                             f"{row} of the mask to be otherwise")
     return counts
 
 

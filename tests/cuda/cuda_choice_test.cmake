@@ -1,0 +1,32 @@
+# What LOSTBITS_CUDA may be set to. usage: cmake -P cuda_choice_test.cmake
+cmake_minimum_required(VERSION 3.25)
+include("${CMAKE_CURRENT_LIST_DIR}/../../cmake/lostbits_cuda_choice.cmake")
+
+# Asked for one value, that value only: for the error below.
+if(DEFINED VALUE)
+  lostbits_cuda_choice("${VALUE}" found)
+  return()
+endif()
+
+foreach(expected AUTO ON OFF)
+  set(AUTO AUTO auto Auto)
+  set(ON ON on 1 YES TRUE y 2)
+  set(OFF OFF off 0 NO False n IGNORE NOTFOUND nvcc-NOTFOUND)
+  foreach(value IN LISTS ${expected})
+    lostbits_cuda_choice("${value}" found)
+    if(NOT found STREQUAL expected)
+      message(FATAL_ERROR "LOSTBITS_CUDA=${value}: expected ${expected}, found ${found}")
+    endif()
+  endforeach()
+endforeach()
+lostbits_cuda_choice("" found)
+if(NOT found STREQUAL "OFF")
+  message(FATAL_ERROR "LOSTBITS_CUDA=\"\": expected OFF, found ${found}")
+endif()
+foreach(value maybe ONE "ON;OFF" AUTOMATIC)
+  execute_process(COMMAND "${CMAKE_COMMAND}" "-DVALUE=${value}" -P "${CMAKE_CURRENT_LIST_FILE}"
+    RESULT_VARIABLE code ERROR_VARIABLE text OUTPUT_QUIET)
+  if(code EQUAL 0 OR NOT text MATCHES "expected AUTO, ON or OFF, found '")
+    message(FATAL_ERROR "LOSTBITS_CUDA=${value} should be refused, but: ${code} ${text}")
+  endif()
+endforeach()
