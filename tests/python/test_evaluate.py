@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from test_dump import TEXT, WORDS, tiny, torch, transformers
+from test_dump import TEXT, WORDS, folder, tiny, torch, transformers  # noqa: F401: a fixture
 
 from lostbits import evaluate
 
@@ -112,6 +112,21 @@ def test_runs_differ_by_their_attention_alone(model, words):
         assert run["answer"] == pytest.approx(sum(run["answers"]) / 3, abs=1e-4)
         assert all(1 < value < 1e4 for value in run["perplexity"].values())
     json.dumps(found)
+
+
+def test_the_program(folder, tmp_path, capsys):  # noqa: F811
+    (tmp_path / "prose").write_text(PROSE)
+    model, out = str(folder / "tiny"), tmp_path / "out.json"
+    options = ["--context", "100,128", "--keys", "2", "--implementations", "sdpa"]
+    assert evaluate.main([model, str(tmp_path / "prose"), *options, "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert [run["context"] for run in found["runs"]] == [100, 128]
+    assert found["text"] == "prose" and len(found["model_sha256"]) == 64
+    capsys.readouterr()
+    assert evaluate.main([model, str(folder / "text"), *options]) == 2  # one sentence
+    line = capsys.readouterr().err
+    assert "too long for 2 keys" in line and line.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "prose"]
 
 
 @pytest.mark.parametrize("arguments, says", [
