@@ -1,0 +1,233 @@
+"""Perplexity and needles of a real model under simulated attention kernels, on the CPU.
+
+    python -m lostbits.evaluate MODEL TEXT --context 1024,8192 --out evaluation.json
+
+MODEL is a .gguf file or a Hugging Face folder of a decoder, TEXT a file of prose. For each context
+a haystack is made of the text: --keys sentences "The secret number of Alice is 52817.", each with a
+name and a number of its own, stand at equal distances between its sentences. The model reads it
+once under each attention implementation, and answers one question a key, "The secret number of
+Alice is", through its KV cache. Reported are
+
+    perplexity   of the text (without the needles), by position: 0 to 1k, to 2k, to 4k, ...
+    found        questions whose most likely continuation is the number, digit by digit
+    answer       mean log-probability of the right number, in nats
+
+All implementations read the same tokens. Needs what `lostbits.dump` needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import random
+import re
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+IMPLEMENTATIONS = (
+    "sdpa",  # torch's, in float32: the model itself
+    "lostbits_fa3_bf16",
+    "lostbits_fa3_fp8_one_level",
+    "lostbits_fa3_fp8",
+)
+NAMES = (
+    "Alice Bruno Clara David Emma Felix Greta Henry Irene James Karin Louis Maria Nigel Olivia "
+    "Peter Queenie Ralph Susan Thomas Ursula Victor Wendy Xavier Yvonne Zachary"
+).split()
+QUESTION = "\n\nThe secret number of {} is"
+
+
+class Haystack(NamedTuple):
+    """ids [1, context]; of each token whether it is the text's own; (name, number) of each key, in
+    the order of their places."""
+
+    ids: Any
+    own: Any
+    keys: list[tuple[str, str]]
+
+
+def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> Haystack:
+    """The text from its beginning with `keys` needles, `context` tokens in all.
+
+    Key i of n stands at about (i + 1/2) / n of the context, behind a sentence. Raises ValueError
+    where the text is too short, or there are more keys than names.
+    """
+    from . import _models
+
+    if not 0 < keys <= len(NAMES):
+        raise ValueError(f"keys: expected 1 to {len(NAMES)}, found {keys}")
+    draw = random.Random(f"{seed} {context}")
+    numbers = [str(draw.randrange(10_000, 100_000)) for _ in range(keys)]
+    hidden = list(zip(draw.sample(NAMES, keys), numbers, strict=True))
+    sentences = iter(re.split(r"(?<=[.!?])(?=\s)", text))  # each with the space before it
+    parts: list[Any] = []
+    own: list[bool] = []
+    length = 0
+
+    def add(piece: str, is_text: bool) -> None:
+        nonlocal length
+        special = not parts  # a first token, where the model has one
+        ids = tokenizer(piece, return_tensors="pt", add_special_tokens=special).input_ids
+        parts.append(ids)
+        own.extend([is_text] * ids.shape[1])
+        length += ids.shape[1]
+
+    placed = 0
+    while length < context:
+        if placed < keys and length >= (placed + 0.5) / keys * context:
+            name, number = hidden[placed]
+            add(QUESTION.format(name) + f" {number}.", False)
+            placed += 1
+            continue
+        sentence = next(sentences, None)
+        if sentence is None:
+            raise ValueError(f"text: expected at least {context} tokens, found {length}")
+        add(sentence, True)
+    if placed < keys:
+        raise ValueError(f"text: its sentences are too long for {keys} keys in {context} tokens")
+    ids = _models.torch.cat(parts, dim=1)[:, :context]
+    return Haystack(ids, _models.torch.tensor(own[:context]), hidden)
+
+
+def losses(model: Any, ids: Any, hidden: Any, chunk: int = 512) -> Any:
+    """-log p of tokens 1 ... n - 1 of ids [1, n], in nats, from the last layer's hidden states."""
+    from ._models import torch
+
+    found = []
+    head, cap = model.get_output_embeddings(), model.config.get_text_config()
+    with torch.inference_mode():
+        for begin in range(0, ids.shape[1] - 1, chunk):
+            end = min(begin + chunk, ids.shape[1] - 1)
+            logits = head(hidden[0, begin:end]).float()
+            if softcap := getattr(cap, "final_logit_softcapping", None):
+                logits = softcap * torch.tanh(logits / softcap)
+            found.append(torch.nn.functional.cross_entropy(
+                logits, ids[0, begin + 1 : end + 1], reduction="none"))
+    return torch.cat(found)
+
+
+def by_position(losses: Any, own: Any, first: int = 1024) -> dict[str, float]:
+    """Perplexity of the text's own tokens, up to `first`, then in ranges that double."""
+    result, begin, end = {}, 1, first
+    while begin < len(own):
+        here = losses[begin - 1 : end - 1][own[begin:end]]
+        if len(here):
+            result[f"{begin - (begin == 1)}-{min(end, len(own))}"] = float(here.mean().exp())
+        begin, end = end, 2 * end
+    return result
+
+
+def ask(model: Any, tokenizer: Any, cache: Any, name: str, number: str) -> tuple[float, bool]:
+    """(log-probability of the number, whether greedy decoding gives it); the cache is left as it
+    was."""
+    from ._models import torch
+
+    question = tokenizer(QUESTION.format(name), return_tensors="pt", add_special_tokens=False)
+    answer = tokenizer(f" {number}", return_tensors="pt", add_special_tokens=False).input_ids
+    ids = torch.cat([question.input_ids, answer], dim=1)
+    size = answer.shape[1]
+    with torch.inference_mode():
+        logits = model(ids, past_key_values=cache, use_cache=True).logits[0, -size - 1 : -1].float()
+    cache.crop(-ids.shape[1])
+    chances = logits.log_softmax(-1).gather(1, answer[0, :, None])
+    return float(chances.sum()), bool((logits.argmax(-1) == answer[0]).all())
+
+
+def run(
+    model: Any,
+    tokenizer: Any,
+    text: str,
+    contexts: Sequence[int],
+    keys: int = 10,
+    seed: int = 0,
+    implementations: Sequence[str] = IMPLEMENTATIONS,
+    log: Any = None,
+) -> list[dict[str, Any]]:
+    """One dict a context and implementation; log, if set, is called with a line on each."""
+    from . import _models
+    from . import transformers as _registered  # noqa: F401  registers the implementations
+
+    result = []
+    before = model.config._attn_implementation
+    try:
+        for context in contexts:
+            hay = haystack(tokenizer, text, context, keys, seed)
+            for name in implementations:
+                start = time.monotonic()
+                model.set_attn_implementation(name)
+                hidden, cache = _models.prefill(model, hay.ids, keep_all=True)
+                loss = losses(model, hay.ids, hidden)
+                answers = [ask(model, tokenizer, cache, *key) for key in hay.keys]
+                result.append({
+                    "context": context,
+                    "implementation": name,
+                    "perplexity": by_position(loss, hay.own),
+                    "found": sum(right for _, right in answers),
+                    "answer": sum(chance for chance, _ in answers) / keys,
+                    "answers": [round(chance, 4) for chance, _ in answers],
+                    "keys": keys,
+                    "seed": seed,
+                })
+                if log:
+                    log(f"{result[-1]} {time.monotonic() - start:.0f} s")
+    finally:
+        model.set_attn_implementation(before)
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0, or 2 with one line on stderr for what cannot be used."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lostbits.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", help=".gguf file or Hugging Face folder")
+    parser.add_argument("text", type=pathlib.Path, help="UTF-8 prose")
+    parser.add_argument("--out", type=pathlib.Path, help="the .json file to write; default stdout")
+    parser.add_argument("--context", default="1024,2048,4096", metavar="N,...",
+                        help="tokens of a haystack; default %(default)s")
+    parser.add_argument("--keys", type=int, default=10, help="needles; default %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of names and numbers")
+    parser.add_argument("--implementations", default=",".join(IMPLEMENTATIONS), metavar="NAME,...",
+                        help="attention implementations of transformers; default %(default)s")
+    parser.add_argument("--threads", type=int, default=0, help="of torch's products; 0: all")
+    arguments = parser.parse_args(argv)
+    try:
+        from . import _models
+
+        if arguments.threads:
+            _models.torch.set_num_threads(arguments.threads)
+        contexts = [int(part) for part in arguments.context.split(",")]
+        text = arguments.text.read_text(encoding="utf-8")
+        model, tokenizer = _models.load(arguments.model)
+        found = {
+            "model": pathlib.Path(arguments.model).name,
+            "model_sha256": _models.sha256(arguments.model),
+            "text": arguments.text.name,
+            "text_sha256": _models.sha256(arguments.text),
+            "runs": run(model, tokenizer, text, contexts, arguments.keys, arguments.seed,
+                        arguments.implementations.split(","), _line),
+        }
+    except (ValueError, ImportError, OSError) as error:
+        print(f"lostbits.evaluate: {error}", file=sys.stderr)
+        return 2
+    body = json.dumps(found, indent=1) + "\n"
+    if arguments.out:
+        part = arguments.out.with_name(arguments.out.name + ".part")
+        part.write_text(body)
+        part.replace(arguments.out)
+    else:
+        print(body, end="")
+    return 0
+
+
+def _line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
