@@ -59,8 +59,8 @@ BlockScales ChooseScales(std::span<const float> x, const BlockGrid& grid, const 
   std::vector<float> amax(static_cast<size_t>(grid.Blocks()), 0.0f);
   ForEach(grid, [&](size_t i, size_t block) {
     if (!std::isfinite(x[i]))
-      throw std::invalid_argument("x: expected finite values, found another at element " +
-                                  std::to_string(i));
+      throw std::invalid_argument("x: expected finite values, found " + std::to_string(x[i]) +
+                                  " at element " + std::to_string(i));
     amax[block] = std::max(amax[block], std::fabs(x[i]));
   });
   BlockScales scales{.grid = grid, .format = kind.scale, .codes = {}};

@@ -40,10 +40,19 @@ inline constexpr ScaleKind kScaleKinds[] = {
 /// Largest finite number of a format, as a float (FP64 excepted).
 FP8_HD constexpr float MaxFinite(Format f) { return Decode(f, MaxMagnitude(f) << f.pad); }
 
+namespace detail {
+/// amax / divisor, but never 0 for a number: not below binary32's smallest.
+FP8_HD constexpr float PositiveQuotient(float amax, float divisor) {
+  constexpr float kSmallest = 0x1p-149f;
+  const float scale = amax / divisor;
+  return amax == 0 ? 1.0f : scale < kSmallest ? kSmallest : scale;
+}
+}  // namespace detail
+
 /// amax / largest finite: the block's largest element lands on the format's largest number.
-/// A block of zeros gets scale 1.
+/// A block of zeros gets scale 1, any other at least 2^-149.
 FP8_HD constexpr float ScaleToMax(float amax, Format element) {
-  return amax == 0 ? 1.0f : amax / MaxFinite(element);
+  return detail::PositiveQuotient(amax, MaxFinite(element));
 }
 
 /// compressed-tensors, symmetric float: amax / 448, but not below the binary32 epsilon, which is
@@ -80,8 +89,9 @@ FP8_HD constexpr uint8_t PowerOfTwoScaleMx(float amax, Format element) {
 
 /// NVFP4's two levels: the tensor's FP32 scale amax / (448 * 6) lets the largest block scale be the
 /// largest E4M3 number; a block's E4M3 code is amax / 6 over the tensor's scale, to nearest even.
+/// The tensor's scale is 1 for zeros, else at least 2^-149.
 FP8_HD constexpr float Nvfp4TensorScale(float tensor_amax) {
-  return tensor_amax == 0 ? 1.0f : tensor_amax / (MaxFinite(kE4M3FN) * MaxFinite(kE2M1));
+  return detail::PositiveQuotient(tensor_amax, MaxFinite(kE4M3FN) * MaxFinite(kE2M1));
 }
 FP8_HD constexpr uint8_t Nvfp4BlockScale(float block_amax, float tensor_scale) {
   return static_cast<uint8_t>(Encode<kE4M3FN>(block_amax / MaxFinite(kE2M1) / tensor_scale));

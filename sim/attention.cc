@@ -117,7 +117,8 @@ void AttentionForward(const AttentionRecipe& recipe, const AttentionInputs& in,
       for (int64_t c = 0; c < d; ++c)
         combined[c] = CombineColumn(p, recipe.num_splits, weight, finished + c, rows * d);
       if (state.exp2_missing)
-        return "attention: the captured exp2 table lacks an input of the split merge";
+        return "attention: the captured exp2 table lacks the input " +
+               std::to_string(state.missing_input) + " of the split merge";
       finished = combined;
     }
     StoreRow(recipe, finished, d, ((batch * in.q.seqlen + query) * in.q.heads + head) * d, out.o);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "fp8/codec.h"
@@ -139,7 +140,8 @@ void RowCounter::Split(const RowSchedule& schedule) {
     const bool check_inf = visit == 0 || t >= schedule.check_from || t < schedule.check_below;
     const float scale = SoftmaxStep(params_, check_inf, s.data(), recipe_.block_n, &softmax);
     if (softmax.exp2_missing)
-      throw std::runtime_error("attention: the captured exp2 table lacks an input");
+      throw std::runtime_error("attention: the captured exp2 table lacks the input " +
+                               std::to_string(softmax.missing_input));
     for (uint32_t& word : o)
       word = StartsFromZero(visit, visits) ? 0
                                            : fp8::BitCast<uint32_t>(params_.math.Mul(

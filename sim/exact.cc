@@ -1,5 +1,7 @@
 #include "sim/exact.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <boost/multiprecision/cpp_int.hpp>
 #include <stdexcept>
@@ -8,6 +10,7 @@
 
 #include "fp8/codec.h"
 #include "sim/accum.h"
+#include "sim/parallel_for.h"
 
 namespace lostbits::sim {
 namespace {
@@ -153,31 +156,28 @@ void Gemm(CodeView a, CodeView b, bool transposed, MatrixView<T> out, fp8::Forma
                                 " and equal K, got out " + Shape(out.rows, out.cols));
   }
   std::vector<Line> columns(static_cast<size_t>(n));
-#pragma omp parallel
-  {
-#pragma omp for schedule(static)
+  const int threads = omp_get_max_threads();
+  ParallelFor(n, threads, {}, [&](int64_t j) {
+    std::vector<Unpacked> values(static_cast<size_t>(k));
+    for (int64_t i = 0; i < k; ++i)
+      values[static_cast<size_t>(i)] = fp8::Unpack(b.format, transposed ? b(j, i) : b(i, j));
+    columns[static_cast<size_t>(j)] = MakeLine(std::move(values));
+    return std::string();
+  });
+  ParallelFor(a.rows, threads, {}, [&](int64_t i) {
+    std::vector<Unpacked> values(static_cast<size_t>(k));
+    for (int64_t j = 0; j < k; ++j) values[static_cast<size_t>(j)] = fp8::Unpack(a.format, a(i, j));
+    const Line row = MakeLine(std::move(values));
     for (int64_t j = 0; j < n; ++j) {
-      std::vector<Unpacked> values(static_cast<size_t>(k));
-      for (int64_t i = 0; i < k; ++i)
-        values[static_cast<size_t>(i)] = fp8::Unpack(b.format, transposed ? b(j, i) : b(i, j));
-      columns[static_cast<size_t>(j)] = MakeLine(std::move(values));
-    }
-#pragma omp for schedule(dynamic)
-    for (int64_t i = 0; i < a.rows; ++i) {
-      std::vector<Unpacked> values(static_cast<size_t>(k));
-      for (int64_t j = 0; j < k; ++j)
-        values[static_cast<size_t>(j)] = fp8::Unpack(a.format, a(i, j));
-      const Line row = MakeLine(std::move(values));
-      for (int64_t j = 0; j < n; ++j) {
-        const uint64_t code = Sum(row, columns[static_cast<size_t>(j)], format);
-        if constexpr (sizeof(T) == 8) {
-          out(i, j) = fp8::BitCast<T>(code);
-        } else {
-          out(i, j) = fp8::BitCast<T>(static_cast<uint32_t>(code));
-        }
+      const uint64_t code = Sum(row, columns[static_cast<size_t>(j)], format);
+      if constexpr (sizeof(T) == 8) {
+        out(i, j) = fp8::BitCast<T>(code);
+      } else {
+        out(i, j) = fp8::BitCast<T>(static_cast<uint32_t>(code));
       }
     }
-  }
+    return std::string();
+  });
 }
 
 }  // namespace

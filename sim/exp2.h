@@ -9,8 +9,7 @@
 //   Exp2Polynomial        binary32 operations only, the same on host and device. At most 0.8755 ulp
 //                         off for normal results (same test), one step for subnormal ones.
 //   Exp2Table             words captured from a GPU, for whoever has one (src/exp2_file.h reads
-//   what
-//                         `lostbits-gpu ex2` writes).
+//                         what `lostbits-gpu ex2` writes).
 //
 // Method for 2^x: x = k/64 + r with integer k and |r| <= 1/128, both exact. 2^(k/64) comes from a
 // table of 64 pairs of doubles (the sum is good to 2^-107), 2^r - 1 from a polynomial of degree 6.

@@ -7,13 +7,11 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
-#include <optional>
 
 #include "cli/attention_choices.h"
 #include "cli/attention_preset.h"
 #include "cli/command.h"
 #include "cli/operand.h"
-#include "exp2_file.h"
 #include "registry.h"
 #include "sim/random.h"
 
@@ -73,15 +71,8 @@ int Attention(const Options& o, const GlobalOptions& global) {
                              v_axes = FourAxes(v_file.tensor.source, v_file.tensor.shape, "V");
   const int64_t batch = q_axes[0], heads_kv = k_axes[2], full_length = q_axes[1];
   CheckHeads(q_axes, k_axes, v_axes);
-  // A GPU's own 2^x from a file, or a model by name.
-  AttentionChoices choices = o;
-  std::optional<Exp2File> exp2;
-  if (o.exp2.ends_with(".safetensors")) {
-    exp2.emplace(o.exp2);
-    choices.exp2.clear();
-  }
-  sim::AttentionRecipe recipe = MakeAttentionRecipe(choices, q_axes, heads_kv);
-  if (exp2) recipe.exp2 = sim::Exp2Model::kTable;
+  const std::unique_ptr<Exp2File> exp2 = OpenExp2(o);
+  sim::AttentionRecipe recipe = MakeAttentionRecipe(o, q_axes, heads_kv);
   const auto q_scale =
       SpreadDescales(LoadScales(o.q_descale, "--q-descale"), "--q-descale", batch, heads_kv);
   const auto k_scale =

@@ -54,6 +54,10 @@ Operand EncodeHeads(LoadedOperand loaded, const std::vector<int64_t>& axes,
   });
 }
 
+namespace {
+bool NamesExp2File(const AttentionChoices& o) { return o.exp2.ends_with(".safetensors"); }
+}  // namespace
+
 sim::AttentionRecipe MakeAttentionRecipe(const AttentionChoices& o, const std::vector<int64_t>& q,
                                          int64_t heads_kv) {
   const AttentionPreset& preset = FindAttentionPreset(o.preset);
@@ -96,7 +100,7 @@ sim::AttentionRecipe MakeAttentionRecipe(const AttentionChoices& o, const std::v
   }
   if (o.block_m > 0) recipe.block_m = o.block_m;
   if (o.block_n > 0) recipe.block_n = o.block_n;
-  if (!o.exp2.empty()) recipe.exp2 = FindExp2(o.exp2);
+  if (!o.exp2.empty()) recipe.exp2 = NamesExp2File(o) ? sim::Exp2Model::kTable : FindExp2(o.exp2);
   if (!o.output.empty()) recipe.output = FindFormat(o.output).format;
   if (o.softmax_scale != 0) recipe.softmax_scale = o.softmax_scale;
   recipe.num_splits = o.splits;
@@ -104,6 +108,10 @@ sim::AttentionRecipe MakeAttentionRecipe(const AttentionChoices& o, const std::v
     throw std::invalid_argument(fmt::format(
         "--output-format: expected bfloat16 or float32, found {}", NamesOf(recipe.output).name));
   return recipe;
+}
+
+std::unique_ptr<Exp2File> OpenExp2(const AttentionChoices& o) {
+  return NamesExp2File(o) ? std::make_unique<Exp2File>(o.exp2) : nullptr;
 }
 
 void CheckPresetEvidence(const AttentionPreset& preset, const GlobalOptions& global) {

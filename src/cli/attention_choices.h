@@ -3,11 +3,13 @@
 #ifndef LOSTBITS_SRC_CLI_ATTENTION_CHOICES_H_
 #define LOSTBITS_SRC_CLI_ATTENTION_CHOICES_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cli/attention_preset.h"
 #include "cli/operand.h"
+#include "exp2_file.h"
 #include "sim/attention_recipe.h"
 
 namespace lostbits::cli {
@@ -33,6 +35,9 @@ void CheckHeads(const std::vector<int64_t>& q, const std::vector<int64_t>& k,
 /// The recipe for a Q of four axes. Throws std::invalid_argument on unknown names and bad counts.
 sim::AttentionRecipe MakeAttentionRecipe(const AttentionChoices& choices,
                                          const std::vector<int64_t>& q, int64_t heads_kv);
+/// The file that `exp2` names, which the recipe's Exp2Model::kTable reads; null if it names a
+/// model.
+std::unique_ptr<Exp2File> OpenExp2(const AttentionChoices& o);
 
 /// One scale for each (batch, KV head), from a number, [heads_kv] or [batch, heads_kv].
 std::vector<float> SpreadDescales(const Scales& scales, const char* option, int64_t batch,

@@ -116,6 +116,12 @@ Report CompareReport(const CompareOptions& o, const std::optional<Tensor>& a_giv
   if (NamesAttention(o.machine[0]) || NamesAttention(o.machine[1])) {
     if (a_given || b_given)
       throw std::invalid_argument("attention presets take no operands: they draw Q, K and V");
+    const CompareOptions plain;
+    if (o.m != plain.m || o.n != plain.n || !std::equal(o.promote, o.promote + 2, plain.promote) ||
+        !std::equal(o.split_k, o.split_k + 2, plain.split_k))
+      throw std::invalid_argument(
+          "attention presets take --k, --data and --seed only, found --m, --n, --promote-a, "
+          "--promote-b, --split-k-a or --split-k-b");
     return CompareAttentionPresets(o.machine[0], o.machine[1], FindDraw(o.data), o.k, global,
                                    width);
   }

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "cli/attention_choices.h"
 #include "cli/attention_preset.h"
 #include "cli/encode_tensor.h"
 #include "registry.h"
@@ -138,7 +139,7 @@ std::string ComparisonText(const Side (&side)[2], Draw draw,
   for (const AttentionComparison& c : rows)
     table.AddRow({fmt::to_string(c.keys), Share(c.different, c.outputs),
                   fmt::format("{:.3g}", c.max_absolute), fmt::format("{:.3g}", c.max_value)});
-  text += fmt::format("{}", table.Text(width));
+  text += table.Text(width);
   const AttentionComparison& last = rows.back();
   if (!last.features.empty()) {
     Table features;
@@ -205,9 +206,7 @@ Report CompareAttentionPresets(const std::string& a, const std::string& b, Draw 
   const Side side[2] = {ParseSide(a), ParseSide(b)};
   for (const Side& s : side) {
     CheckEvidence(s.machine, global);
-    if (s.preset->blackwell && !global.allow_unverified)
-      throw Failure(kNoEvidence, fmt::format("{}: {}; to compute with it, add --allow-unverified",
-                                             s.preset->name, s.preset->what));
+    CheckPresetEvidence(*s.preset, global);
   }
   SharedOperand operand[3];
   ComparedAttention kernel[2];

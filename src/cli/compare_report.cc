@@ -213,7 +213,7 @@ std::string ReportText(const ComparisonReport& r, int width) {
     };
     for (const Growth& g : r.growth) add(g.k, g.result);
     add(r.k, c);
-    text += fmt::format("{}", table.Text(width));
+    text += table.Text(width);
   }
   if (!c.features.empty()) {
     Table table;

@@ -69,10 +69,12 @@ Encoder MakeEncoder(const EncoderOptions& options) {
 
 namespace {
 
-/// Calls piece(begin, count) on as many contiguous pieces of n elements as there are threads.
+/// Calls piece(begin, count) on contiguous pieces of n elements, as many as there are threads, but
+/// none so short that starting a thread for it would cost more.
 template <class Piece>
 void InPieces(size_t n, int threads, Piece piece) {
-  const auto pieces = static_cast<size_t>(std::max(threads, 1));
+  constexpr size_t kShortest = 4096;
+  const size_t pieces = std::min(static_cast<size_t>(std::max(threads, 1)), n / kShortest + 1);
 #pragma omp parallel for num_threads(static_cast <int>(pieces))
   for (size_t i = 0; i < pieces; ++i) {
     const size_t begin = n * i / pieces;

@@ -5,6 +5,7 @@
 
 #include "fp8/convert.h"
 #include "registry.h"
+#include "sim/float_environment.h"
 #include "sim/gemm.h"
 
 namespace lostbits::cli {
@@ -39,6 +40,7 @@ Operand EncodeOperand(LoadedOperand loaded, const fp8::Format& format,
   }
   operand.encoded = true;
   if (!divisors.empty()) {
+    const sim::DefaultEnvironment environment;  // quotients may be subnormal
     Tensor values = DecodeTensor(loaded.tensor);
     if (values.format != fp8::kFP32)
       throw std::invalid_argument(fmt::format(

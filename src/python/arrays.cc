@@ -54,12 +54,16 @@ Input Take(const Words& words, const char* name) {
   return in;
 }
 
-namespace detail {
-
-bool HoldsCodes(const Input& in, const fp8::Format& format) {
+void CheckNotEmpty(const Input& in) {
   if (in.Count() == 0)
     throw std::invalid_argument(fmt::format("{}: expected at least one element, found shape {}",
                                             in.name, ShapeText(in.shape)));
+}
+
+namespace detail {
+
+bool HoldsCodes(const Input& in, const fp8::Format& format) {
+  CheckNotEmpty(in);
   // A TF32 operand is a binary32 register of which 13 bits are ignored.
   if (in.format && (*in.format == format || (*in.format == fp8::kFP32 && format == fp8::kTF32)))
     return true;

@@ -44,6 +44,7 @@ struct Input {
   Tensor Copy() const;
 };
 Input Take(const Words& words, const char* name);
+void CheckNotEmpty(const Input& in);
 
 /// Codes of a format: the caller's own array, or what its values were encoded to.
 struct Coded {

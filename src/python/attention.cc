@@ -4,9 +4,12 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <stdexcept>
 
 #include "cli/attention_choices.h"
+#include "exp2_file.h"
 #include "python/arrays.h"
 #include "python/module.h"
 #include "registry.h"
@@ -22,6 +25,7 @@ struct Problem {
   sim::AttentionRecipe recipe;
   std::vector<int64_t> q_shape;          ///< as the caller gave it
   std::vector<int64_t> q_axes, kv_axes;  ///< four each
+  std::array<Input, 3> given;            ///< q, k, v
   Coded q, k, v;
   std::vector<float> q_descale, k_descale, v_descale, sinks;
 
@@ -53,17 +57,17 @@ std::vector<float> TakeSinks(const OptionalWords& words, int64_t heads) {
   return {data, data + heads};
 }
 
-/// What both functions take, by name. Called with the GIL.
+/// What both functions take, by name. Called with the GIL; `Encode` comes after, without it.
 Problem TakeProblem(const Words& q_words, const Words& k_words, const Words& v_words,
                     const cli::AttentionChoices& choices, const OptionalWords& q_descale,
                     const OptionalWords& k_descale, const OptionalWords& v_descale,
                     const OptionalWords& sinks) {
   Problem p;
-  const Input q = Take(q_words, "q"), k = Take(k_words, "k"), v = Take(v_words, "v");
-  p.q_shape = q.shape;
-  p.q_axes = cli::FourAxes("q", q.shape, "Q");
-  p.kv_axes = cli::FourAxes("k", k.shape, "K");
-  cli::CheckHeads(p.q_axes, p.kv_axes, cli::FourAxes("v", v.shape, "V"));
+  p.given = {Take(q_words, "q"), Take(k_words, "k"), Take(v_words, "v")};
+  p.q_shape = p.given[0].shape;
+  p.q_axes = cli::FourAxes("q", p.q_shape, "Q");
+  p.kv_axes = cli::FourAxes("k", p.given[1].shape, "K");
+  cli::CheckHeads(p.q_axes, p.kv_axes, cli::FourAxes("v", p.given[2].shape, "V"));
   const int64_t batch = p.q_axes[0], heads = p.kv_axes[2];
   p.recipe = cli::MakeAttentionRecipe(choices, p.q_axes, heads);
   p.q_descale =
@@ -73,16 +77,20 @@ Problem TakeProblem(const Words& q_words, const Words& k_words, const Words& v_w
   p.v_descale =
       cli::SpreadDescales(TakeScales(v_descale, "--v-descale"), "--v-descale", batch, heads);
   p.sinks = TakeSinks(sinks, p.q_axes[2]);
+  return p;
+}
+
+/// Values become codes; what are codes already stays where it is.
+void Encode(Problem* p) {
   const auto codes = [&](const Input& in, const std::vector<int64_t>& axes,
                          const std::vector<float>& descale) {
-    return TakeCodes(in, p.recipe.qk.a, [&](cli::LoadedOperand loaded) {
-      return cli::EncodeHeads(std::move(loaded), axes, p.recipe.qk.a, descale, heads);
+    return TakeCodes(in, p->recipe.qk.a, [&](cli::LoadedOperand loaded) {
+      return cli::EncodeHeads(std::move(loaded), axes, p->recipe.qk.a, descale, p->kv_axes[2]);
     });
   };
-  p.q = codes(q, p.q_axes, p.q_descale);
-  p.k = codes(k, p.kv_axes, p.k_descale);
-  p.v = codes(v, p.kv_axes, p.v_descale);
-  return p;
+  p->q = codes(p->given[0], p->q_axes, p->q_descale);
+  p->k = codes(p->given[1], p->kv_axes, p->k_descale);
+  p->v = codes(p->given[2], p->kv_axes, p->v_descale);
 }
 
 std::pair<OutputWords, OutputWords> Attention(
@@ -110,13 +118,16 @@ std::pair<OutputWords, OutputWords> Attention(
   global.allow_unverified = allow_unverified;
   cli::CheckPresetEvidence(cli::FindAttentionPreset(preset), global);
   const ThreadScope scope(threads);
-  const Problem p = TakeProblem(q, k, v, choices, q_descale, k_descale, v_descale, sinks);
+  Problem p = TakeProblem(q, k, v, choices, q_descale, k_descale, v_descale, sinks);
   Output o(p.recipe.output, p.q_shape);
   Output lse(fp8::kFP32, {p.q_axes[0], p.q_axes[2], p.q_axes[1]});
   {
     const nb::gil_scoped_release release;
-    sim::AttentionForward(p.recipe, p.Inputs(), {o.data(), static_cast<float*>(lse.data())},
-                          {.threads = threads, .exp2_table = nullptr, .progress = {}});
+    const std::unique_ptr<Exp2File> file = cli::OpenExp2(choices);
+    Encode(&p);
+    sim::AttentionForward(
+        p.recipe, p.Inputs(), {o.data(), static_cast<float*>(lse.data())},
+        {.threads = threads, .exp2_table = file ? &file->table() : nullptr, .progress = {}});
   }
   return {std::move(o).Give(), std::move(lse).Give()};
 }
@@ -133,11 +144,12 @@ std::pair<OutputWords, OutputWords> ExactAttention(
   choices.softcap = softcap;
   choices.causal = causal;
   const ThreadScope scope(threads);
-  const Problem p = TakeProblem(q, k, v, choices, q_descale, k_descale, v_descale, sinks);
+  Problem p = TakeProblem(q, k, v, choices, q_descale, k_descale, v_descale, sinks);
   Output o(fp8::kFP64, p.q_shape);
   Output lse(fp8::kFP64, {p.q_axes[0], p.q_axes[2], p.q_axes[1]});
   {
     const nb::gil_scoped_release release;
+    Encode(&p);
     sim::AttentionExact(p.recipe, p.Inputs(), static_cast<double*>(o.data()),
                         static_cast<double*>(lse.data()), threads);
   }

@@ -45,7 +45,13 @@ OutputWords Decode(const Words& codes, const std::string& format, const std::str
     if (in.format && *in.format != named)
       throw std::invalid_argument(fmt::format("codes: expected {} elements, found {}",
                                               NamesOf(named).name, NamesOf(*in.format).name));
-    if (in.Count() > 0) detail::HoldsCodes(in, named);
+    if (in.Count() > 0) {
+      detail::HoldsCodes(in, named);
+    } else if (in.bytes != ContainerBytes(named)) {
+      throw std::invalid_argument(
+          fmt::format("codes: expected {}-byte codes of {}, found {}-byte ones",
+                      ContainerBytes(named), NamesOf(named).name, in.bytes));
+    }
     in.format = named;
   }
   if (!in.format)

@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <exception>
 #include <regex>
 #include <string>
@@ -23,14 +24,12 @@ namespace {
 /// Messages name options as the program has them; in Python these are keyword arguments.
 std::string AsKeywords(std::string text) {
   text = std::regex_replace(text, std::regex("--allow-unverified"), "allow_unverified=True");
-  const std::regex option("--([a-z])");
-  text = std::regex_replace(text, option, "$1");
-  for (const char* name :
-       {"split-k", "b-transposed", "scale-a", "scale-b", "random-bits", "block-m", "block-n",
-        "q-descale", "k-descale", "v-descale", "output-format", "softmax-scale", "head-dim"}) {
-    std::string keyword = name;
-    for (char& c : keyword) c = c == '-' ? '_' : c;
-    text = std::regex_replace(text, std::regex(name), keyword);
+  const std::regex option("--([a-z][a-z0-9]*(-[a-z0-9]+)*)");
+  std::smatch found;
+  while (std::regex_search(text, found, option)) {
+    std::string keyword = found[1];
+    std::replace(keyword.begin(), keyword.end(), '-', '_');
+    text = found.prefix().str() + keyword + found.suffix().str();
   }
   return text;
 }

@@ -8,6 +8,7 @@
 #include "registry.h"
 #include "sim/exact.h"
 #include "sim/gemm_recipe.h"
+#include "sim/parallel_for.h"
 
 namespace lostbits::python {
 namespace {
@@ -62,19 +63,20 @@ OutputWords Dot(const Words& a_words, const Words& b_words, const OptionalWords&
                 bool allow_unverified, int threads) {
   const Machine machine = CheckedMachine(name, allow_unverified);
   const sim::AccumSpec& spec = machine.spec;
-  const Coded a = TakeCodes(Take(a_words, "a"), spec.a), b = TakeCodes(Take(b_words, "b"), spec.b);
-  if (a.shape != b.shape || a.shape.empty())
+  const Input a_in = Take(a_words, "a"), b_in = Take(b_words, "b");
+  if (a_in.shape != b_in.shape || a_in.shape.empty())
     throw std::invalid_argument(
         fmt::format("a is {} and b is {}: expected two arrays of one shape, the last axis k",
-                    ShapeText(a.shape), ShapeText(b.shape)));
-  const int64_t k = a.shape.back(), rows = a.Count() / k;
-  std::vector<int64_t> shape(a.shape.begin(), a.shape.end() - 1);
-  Coded c;
+                    ShapeText(a_in.shape), ShapeText(b_in.shape)));
+  CheckNotEmpty(a_in);
+  const int64_t k = a_in.shape.back(), rows = a_in.Count() / k;
+  std::vector<int64_t> shape(a_in.shape.begin(), a_in.shape.end() - 1);
+  std::optional<Input> c_in;
   if (c_words) {
-    c = TakeCodes(Take(*c_words, "c"), spec.acc);
-    if (c.shape != shape && !c.shape.empty())
+    c_in = Take(*c_words, "c");
+    if (c_in->shape != shape && !c_in->shape.empty())
       throw std::invalid_argument(fmt::format("c: expected one number or shape {}, found {}",
-                                              WithoutLast(a.shape), ShapeText(c.shape)));
+                                              WithoutLast(a_in.shape), ShapeText(c_in->shape)));
   }
   const int64_t blocks = BlocksOf(spec, k);
   std::vector<int64_t> scale_shape = shape;
@@ -85,15 +87,17 @@ OutputWords Dot(const Words& a_words, const Words& b_words, const OptionalWords&
   const int wanted = Threads(threads);
   {
     const nb::gil_scoped_release release;
-#pragma omp parallel for num_threads(wanted)
-    for (int64_t i = 0; i < rows; ++i) {
+    const Coded a = TakeCodes(a_in, spec.a), b = TakeCodes(b_in, spec.b);
+    const Coded c = c_in ? TakeCodes(*c_in, spec.acc) : Coded{};
+    sim::ParallelFor(rows, wanted, {}, [&](int64_t i) {
       const cli::DotLine line{.a = Slice(a, i * k, 1, k),
                               .b = Slice(b, i * k, 1, k),
-                              .c = !c_words ? 0 : c.Code(c.shape.empty() ? 0 : i),
+                              .c = !c_in ? 0 : c.Code(c.shape.empty() ? 0 : i),
                               .scale_a = Slice(sa, i * blocks, 1, blocks),
                               .scale_b = Slice(sb, i * blocks, 1, blocks)};
       out.SetCode(i, cli::ComputeDot(spec, line));
-    }
+      return std::string();
+    });
   }
   return std::move(out).Give();
 }
@@ -178,31 +182,35 @@ OutputWords Mma(const Words& a_words, const Words& b_words, const OptionalWords&
     return Gemm(a_words, b_words, c_words, name, 0, 1, "float32", {}, {}, "", false,
                 allow_unverified, threads);
   }
-  const Coded a = TakeCodes(Take(a_words, "a"), spec.a), b = TakeCodes(Take(b_words, "b"), spec.b);
-  const cli::ProductShape shape = cli::CheckProduct("a", a.shape, "b", b.shape, false);
+  const Input a_in = Take(a_words, "a"), b_in = Take(b_words, "b");
+  const cli::ProductShape shape = cli::CheckProduct("a", a_in.shape, "b", b_in.shape, false);
+  CheckNotEmpty(a_in);
+  CheckNotEmpty(b_in);
   const int64_t m = shape.m, k = shape.k, n = shape.n;
   const int64_t blocks = BlocksOf(spec, k);
   const Coded sa = TakeBlockScales(scale_a_words, spec, "scale_a", {m, blocks});
   const Coded sb = TakeBlockScales(scale_b_words, spec, "scale_b", {blocks, n});
-  Coded c;
-  if (c_words) c = TakeCodes(Take(*c_words, "c"), spec.acc);
-  if (c_words && c.shape != std::vector<int64_t>{m, n})
+  std::optional<Input> c_in;
+  if (c_words) c_in = Take(*c_words, "c");
+  if (c_in && c_in->shape != std::vector<int64_t>{m, n})
     throw std::invalid_argument(
-        fmt::format("c: expected shape [{}, {}], found {}", m, n, ShapeText(c.shape)));
+        fmt::format("c: expected shape [{}, {}], found {}", m, n, ShapeText(c_in->shape)));
   Output out(spec.acc, {m, n});
   const int wanted = Threads(threads);
   {
     const nb::gil_scoped_release release;
-#pragma omp parallel for num_threads(wanted)
-    for (int64_t i = 0; i < out.Count(); ++i) {
+    const Coded a = TakeCodes(a_in, spec.a), b = TakeCodes(b_in, spec.b);
+    const Coded c = c_in ? TakeCodes(*c_in, spec.acc) : Coded{};
+    sim::ParallelFor(out.Count(), wanted, {}, [&](int64_t i) {
       const int64_t row = i / n, col = i % n;
       const cli::DotLine line{.a = Slice(a, row * k, 1, k),
                               .b = Slice(b, col, n, k),
-                              .c = c_words ? c.Code(i) : 0,
+                              .c = c_in ? c.Code(i) : 0,
                               .scale_a = Slice(sa, row * blocks, 1, blocks),
                               .scale_b = Slice(sb, col, n, blocks)};
       out.SetCode(i, cli::ComputeDot(spec, line));
-    }
+      return std::string();
+    });
   }
   return std::move(out).Give();
 }

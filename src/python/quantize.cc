@@ -9,6 +9,7 @@
 #include "python/arrays.h"
 #include "python/module.h"
 #include "registry.h"
+#include "sim/float_environment.h"
 
 namespace lostbits::python {
 namespace {
@@ -81,9 +82,7 @@ std::tuple<OutputWords, OutputWords, float, std::vector<int64_t>> Quantize(
   if (!in.format || *in.format == fp8::kFP64)
     throw std::invalid_argument(fmt::format("x: expected values up to float32, found {}",
                                             in.format ? "float64" : "codes without a format"));
-  if (in.Count() == 0)
-    throw std::invalid_argument(
-        fmt::format("x: expected at least one element, found shape {}", ShapeText(in.shape)));
+  CheckNotEmpty(in);
   const fp8::ScaleKind& kind = FindKind(scale);
   const fp8::ScaleRule rule = FindRule(rule_name, kind);
   const cli::Encoder encoder =
@@ -94,6 +93,7 @@ std::tuple<OutputWords, OutputWords, float, std::vector<int64_t>> Quantize(
   fp8::BlockScales scales;
   {
     const nb::gil_scoped_release release;
+    const sim::DefaultEnvironment environment;  // quotients may be subnormal
     std::vector<float> x(static_cast<size_t>(in.Count()));
     cli::DecodeArray(in.Codes(), x.data(), {}, wanted);
     scales = fp8::ChooseScales(x, grid, kind, rule, encoder.to);

@@ -116,6 +116,7 @@ JsonAndText NeedleTensors(const Words& q, const Words& k, const Words& v, const 
                      .tensors = {Take(q, "q").Copy(), Take(k, "k").Copy(), Take(v, "v").Copy()}};
   const int wanted = Threads(threads);
   const nb::gil_scoped_release release;
+  const ThreadScope scope(threads);
   return Give(cli::TensorReport({.scale = scale, .rows = rows}, qkv, wanted, width));
 }
 
@@ -141,6 +142,7 @@ JsonAndText MeasureError(const Words& out_words, const Words& reference_words,
   if (out.shape != reference.shape)
     throw std::invalid_argument(fmt::format("out is {}, reference is {}: expected one shape",
                                             ShapeText(out.shape), ShapeText(reference.shape)));
+  const nb::gil_scoped_release release;
   const std::vector<double> o = Values(out), t = Values(reference);
   const fp8::Format format = ulp_format.empty() ? *out.format : FindFormat(ulp_format).format;
   const int64_t n = out.Count();

@@ -83,6 +83,11 @@ TEST(Nvfp4, TheLargestBlockGetsTheLargestBlockScale) {
     EXPECT_EQ(Nvfp4BlockScale(0.0f, tensor), 0x00);
   }
   EXPECT_EQ(Nvfp4TensorScale(2688.0f), 1.0f);
+  // A quotient that would vanish: a block of zeros beside it is still no 0 / 0.
+  const float least = Nvfp4TensorScale(0x1p-149f);
+  EXPECT_EQ(least, 0x1p-149f);
+  EXPECT_EQ(Nvfp4BlockScale(0.0f, least), 0x00);
+  EXPECT_EQ(ScaleToMax(0x1p-149f, kE4M3FN), 0x1p-149f);
   EXPECT_EQ(Nvfp4BlockScale(6.0f, 1.0f), 0x38);  // 1
 }
 
