@@ -248,6 +248,7 @@ class GpuScript(unittest.TestCase):
         capture = [call for call in self.calls if call.startswith("capture ")]
         self.assertEqual(capture, [f"capture --to {self.folder}/out/golden --simulate hopper"])
         self.assertFalse([call for call in self.calls if call.startswith("bench")])
+        self.assertEqual(self.calls[-1], "verify --cases 1e5 --simulate hopper")
         # Nor where it is told to.
         for to in ("tests/golden", "tests/golden/mine", "tests/../tests/golden/"):
             run = subprocess.run(
