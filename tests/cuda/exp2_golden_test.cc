@@ -83,10 +83,12 @@ TEST_F(GoldenTest, Exp2GivesWayToMoreThatSaysTheSame) {
   EXPECT_EQ(asked(), 3);
   // Fewer, or others of which some are not asked again, stay out.
   StoreExp2(path, one);
+  EXPECT_EQ(asked(), 3);
   Exp2Golden others = one;
   others.blocks[kOther] = golden.blocks[kMore];
   StoreExp2(path, others);
-  EXPECT_EQ(asked(), 3);
+  EXPECT_TRUE(ReadExp2(path).blocks[kMore].asked);
+  EXPECT_FALSE(ReadExp2(path).blocks[kOther].asked);
   EXPECT_FALSE(fs::exists(aside));
   // More, but not the same: neither is lost, and both checksums are told.
   const std::string before = Content(path);
