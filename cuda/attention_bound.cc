@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numbers>
 
 #include "fp8/codec.h"
 
@@ -91,10 +92,9 @@ BoundedRow AttentionBound(const AttentionPlan& plan, const AttentionOperands& op
     bound += end * (exact + bound);
     row.bound[c] = bound;
   }
-  constexpr double kLn2 = 0x1.62e42fefa39efp-1;
-  row.lse = t_max * kLn2 + std::log(total);
-  row.lse_bound =
-      log_error * kLn2 + additions / (1 - additions) + 0x1p-20 * (t_size * kLn2 + std::log(n) + 8);
+  row.lse = t_max * std::numbers::ln2 + std::log(total);
+  row.lse_bound = log_error * std::numbers::ln2 + additions / (1 - additions) +
+                  0x1p-20 * (t_size * std::numbers::ln2 + std::log(n) + 8);
   return row;
 }
 

@@ -66,6 +66,11 @@ def launches(torch, flash_attn_func, size):
         yield "FlashAttention-3 e4m3", lambda: flash_attn_func(q8, k8, v8, causal=causal)
 
 
+def reason(error):
+    """One line; errors of libraries may have no text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ours", type=pathlib.Path)
@@ -90,7 +95,7 @@ def main():
             try:
                 seconds = median_seconds(torch, launch)
             except Exception as error:  # whatever a library of another version refuses
-                print(f"{what:<24} {name_of(size)}: {str(error).splitlines()[0]}")
+                print(f"{what:<24} {name_of(size)}: {reason(error)}")
                 continue
             rate = 4 * queries * keys * heads * dim / (2 if causal else 1) / seconds * 1e-12
             peers.setdefault(name_of(size), {})[what] = rate

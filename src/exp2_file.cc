@@ -108,7 +108,8 @@ Exp2Golden ReadExp2(const std::string& path) {
     const auto found = by_name.find(name);
     if (found == by_name.end() || (count >= 0 && found->second->Count() != count))
       throw std::invalid_argument(fmt::format(
-          "{}: expected a tensor '{}' of {} elements, found {}", path, name, count,
+          "{}: expected a tensor '{}'{}, found {}", path, name,
+          count < 0 ? std::string() : fmt::format(" of {} elements", count),
           found == by_name.end() ? std::string("none") : ShapeText(found->second->shape)));
     return *found->second;
   };

@@ -41,6 +41,7 @@ TileGolden CaptureUnit(Backend& device, const Unit& unit, const std::vector<Ques
 
 int RunCapture(const Options& options, const std::string& folder) {
   const std::unique_ptr<Backend> device = Open(options);
+  CheckFolder(folder, device->info());
   const std::vector<Question> questions = QuestionsFor(*device);
   Json list = Json::array();
   bool fine = true;

@@ -174,4 +174,32 @@ std::vector<fs::path> GoldensIn(const std::string& folder) {
   return paths;
 }
 
+std::string DisagreesPath(const std::string& path) {
+  return fs::path(path).replace_extension().string() + kDisagrees;
+}
+
+bool IsSimulated(const fs::path& path) {
+  if (path.filename() != "probes.json")
+    return Lookup(SafetensorsMetadata(path.string()), "simulated") != "false";
+  std::ifstream file(path);
+  const Json json = Json::parse(file, nullptr, /*allow_exceptions=*/false);
+  return !json.is_object() || json.value("simulated", true);
+}
+
+void CheckFolder(const std::string& folder, const DeviceInfo& info) {
+  const std::string whole = fs::weakly_canonical(fs::absolute(folder)).string() + "/";
+  if (info.simulated && whole.find("/tests/golden/") != whole.npos)
+    Bad(folder, fmt::format("expected a folder outside tests/golden, whose goldens are of GPUs, "
+                            "for those of {}",
+                            info.name));
+  const fs::path own = fs::path(folder) / info.arch;
+  if (!fs::is_directory(own)) return;
+  for (const fs::path& path : GoldensIn(own.string())) {
+    if (IsSimulated(path) != info.simulated)
+      Bad(path.string(), fmt::format("expected a golden of a {}, as {} is, found one of a {}",
+                                     info.simulated ? "simulator" : "GPU", info.name,
+                                     info.simulated ? "GPU" : "simulator"));
+  }
+}
+
 }  // namespace lostbits::gpu

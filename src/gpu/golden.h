@@ -46,8 +46,15 @@ Agreement ReplayProbes(const std::string& path);
 
 /// Ends the names of files that hold what was not taken for true.
 inline constexpr char kDisagrees[] = ".disagrees.safetensors";
+/// Where words go that are not written to `path`.
+std::string DisagreesPath(const std::string& path);
 /// Every golden in a folder, those of sub-folders too, by path; not those that end in kDisagrees.
 std::vector<std::filesystem::path> GoldensIn(const std::string& folder);
+/// Whether a golden is of a simulator; one that does not say counts as such.
+bool IsSimulated(const std::filesystem::path& path);
+/// Throws std::invalid_argument where this device's answers would lie among goldens of the other
+/// sort: a simulator's in tests/golden or beside a GPU's, a GPU's beside a simulator's.
+void CheckFolder(const std::string& folder, const DeviceInfo& info);
 
 }  // namespace lostbits::gpu
 

@@ -186,10 +186,6 @@ std::vector<KernelCase> KernelCases(const std::string& arch) {
   return cases;
 }
 
-std::string DisagreesPath(const std::string& path) {
-  return fs::path(path).replace_extension().string() + kDisagrees;
-}
-
 Agreement CaptureKernel(const std::string& path, const KernelCase& c, Backend& device,
                         uint64_t seed, const Metadata& metadata) {
   const std::string& arch = device.info().arch;
@@ -221,6 +217,7 @@ namespace {
 
 int RunCaptureKernels(const Options& options, const std::string& folder, const std::string& only) {
   const std::unique_ptr<Backend> device = Open(options);
+  CheckFolder(folder, device->info());
   Json list = Json::array();
   bool fine = true;
   for (const KernelCase& c : KernelCases(device->info().arch)) {

@@ -35,8 +35,6 @@ struct KernelCase {
 /// Those that run on a device of this architecture.
 std::vector<KernelCase> KernelCases(const std::string& arch);
 
-/// Where words go that are not written to `path`.
-std::string DisagreesPath(const std::string& path);
 /// Runs the case on the device. Where there is no golden at `path` yet, its words are held against
 /// the simulator's and written if all agree; a golden that is there is held against them and stays.
 /// What disagrees goes to DisagreesPath(path).

@@ -80,6 +80,7 @@ void WriteText(const std::string& path, const std::string& text) {
 
 int RunProbes(const Options& options, const std::string& folder) {
   const std::unique_ptr<Backend> device = Open(options);
+  if (!folder.empty()) CheckFolder(folder, device->info());
   const std::vector<Question> questions = QuestionsFor(*device);
   std::vector<const Unit*> checked;
   for (const Question& q : questions) {

@@ -46,6 +46,7 @@ void PrintExp2(const Exp2Golden& golden, const std::string& device) {
 
 int RunExp2(const Options& options, const Choice& choice) {
   const std::unique_ptr<Backend> device = Open(options);
+  if (!choice.folder.empty()) CheckFolder(choice.folder, device->info());
   Exp2Golden golden = CaptureExp2(*device, choice.blocks);
   golden.metadata = OriginOf(device->info(), options);
   if (options.json) {
@@ -64,22 +65,8 @@ int RunExp2(const Options& options, const Choice& choice) {
   } else {
     PrintExp2(golden, device->info().name);
   }
-  if (choice.folder.empty()) return cli::kFine;
-  const std::string path =
-      (fs::path(choice.folder) / device->info().arch / "ex2.safetensors").string();
-  if (!fs::exists(path)) {
-    WriteExp2(path, golden);
-    return cli::kFine;
-  }
-  const Exp2Golden before = ReadExp2(path);
-  for (size_t i = 0; i < kExp2Blocks; ++i) {
-    if (before.blocks[i].asked && golden.blocks[i].asked &&
-        before.blocks[i].digest != golden.blocks[i].digest)
-      throw cli::Failure(cli::kMismatch,
-                         fmt::format("{}: not overwritten, for this device disagrees: the words of "
-                                     "inputs from 0x{:08X} have another SHA-256",
-                                     path, static_cast<uint32_t>(i) * kExp2BlockSize));
-  }
+  if (!choice.folder.empty())
+    StoreExp2((fs::path(choice.folder) / device->info().arch / "ex2.safetensors").string(), golden);
   return cli::kFine;
 }
 

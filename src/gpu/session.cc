@@ -164,6 +164,7 @@ Metadata OriginOf(const DeviceInfo& info, const Options& options) {
           {"compute_capability", fmt::format("{}.{}", info.capability / 10, info.capability % 10)},
           {"driver", info.driver},
           {"toolkit", info.toolkit},
+          {"simulated", info.simulated ? "true" : "false"},
           {"date", DateNow()},
           {"command", options.command}};
 }

@@ -2,62 +2,15 @@
 // folder of the test's own.
 #include "gpu/golden.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
-#include <cstdlib>
-#include <fstream>
 
 #include "cuda/generator.h"
-#include "gpu/chosen.h"
-#include "gpu/exp2_golden.h"
 #include "gpu/kernel_golden.h"
 #include "sha256.h"
-#include "sim/exp2.h"
-#include "sim/random.h"
+#include "tests/cuda/golden_folder.h"
 
 namespace lostbits::gpu {
 namespace {
-
-namespace fs = std::filesystem;
-
-std::unique_ptr<Backend> Device(const std::string& setting = "") {
-  return Simulate("hopper",
-                  [=](const Unit& unit) { return MachineFor(unit, "hopper", setting).spec; });
-}
-
-class GoldenTest : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "lostbits_golden_XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  TileGolden Make(const char* unit, Backend& device) {
-    const Unit& u = *FindUnit(unit);
-    TileGolden golden{OriginOf(device.info(), {}), "hopper", CaptureTiles(u, Ladders(u), 3, 4)};
-    device.Run(golden.tiles);
-    return golden;
-  }
-  std::string Path(const char* name) { return (folder_ / name).string(); }
-  /// One bit of the file's last byte turned.
-  static void Damage(const std::string& path) {
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(-1, std::ios::end);
-    const char last = static_cast<char>(file.get());
-    file.seekp(-1, std::ios::end);
-    file.put(static_cast<char>(last ^ 1));
-  }
-
-  static std::string Content(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-
-  fs::path folder_;
-};
 
 /// The simulator, but one bit of one LSE.
 class WrongLse : public Backend {
@@ -200,102 +153,51 @@ TEST(Chosen, EveryCaseHasAPlace) {
   }
 }
 
-TEST(Exp2Deltas, ReadBackWhatWasPacked) {
-  std::vector<uint32_t> words(kExp2BlockSize);
-  Device()->Ex2(uint32_t{127} << 23, words);
-  words[5] += 7;  // farther than two bits reach
-  words[6] = 0;
-  const Exp2Deltas deltas = PackDeltas(127, words);
-  EXPECT_EQ(deltas.packed.size(), size_t{1} << 21);
-  EXPECT_EQ(deltas.exceptions.size(), 4u);
-  EXPECT_EQ(UnpackDeltas(127, deltas), words);
-}
-
-TEST(Exp2Model, CutsAsItSays) {
-  // T(f) = 2 + f 2^-22 in words: the index can be read off the result.
-  std::vector<uint32_t> table(kExp2BlockSize);
-  for (uint32_t i = 0; i < kExp2BlockSize; ++i) table[i] = 0x4000'0000 | i;
-  const auto at = [&](float x, Exp2Cut cut) {
-    return sim::Exp2FromOctave(table.data(), cut, fp8::BitCast<uint32_t>(x));
+// What is recorded from a GPU, and what from a simulator, lie apart.
+TEST_F(GoldenTest, SimulatedGoldensAreNoneOfGpus) {
+  const DeviceInfo simulated = Device()->info();
+  DeviceInfo gpu = simulated;
+  gpu.name = "a GPU";
+  gpu.simulated = false;
+  const auto refused = [&](const fs::path& folder, const DeviceInfo& info) {
+    try {
+      CheckFolder(folder.string(), info);
+    } catch (const std::invalid_argument&) {
+      return true;
+    }
+    return false;
   };
-  EXPECT_EQ(at(0.0f, Exp2Cut::kDown), 0x3F80'0000u);
-  EXPECT_EQ(at(1.0f, Exp2Cut::kDown), 0x4000'0000u);
-  EXPECT_EQ(at(3.5f, Exp2Cut::kTowardZero), 0x4140'0000u);
-  EXPECT_EQ(at(-0.25f, Exp2Cut::kTowardZero), 0x3F60'0000u);
-  // 0.5 + 2^-24: half a unit of 2^-23 above 0.5, tie to even.
-  EXPECT_EQ(at(0.5f + 0x1p-24f, Exp2Cut::kTowardZero), 0x3FC0'0000u);
-  EXPECT_EQ(at(0.5f + 0x1p-24f, Exp2Cut::kNearest), 0x3FC0'0000u);
-  EXPECT_EQ(at(0.5f + 0x3p-24f, Exp2Cut::kNearest), 0x3FC0'0002u);
-  // -2^-30: down is one unit below 0, 1 - 2^-23 of the octave below.
-  EXPECT_EQ(at(-0x1p-30f, Exp2Cut::kDown), 0x3F7F'FFFFu);
-  EXPECT_EQ(at(-0x1p-30f, Exp2Cut::kTowardZero), 0x3F80'0000u);
-  EXPECT_EQ(at(-0x1p-30f, Exp2Cut::kNearest), 0x3F80'0000u);
-  // The ends.
-  EXPECT_EQ(at(128.0f, Exp2Cut::kDown), sim::kFp32Infinity);
-  EXPECT_EQ(at(-126.0f, Exp2Cut::kDown), 0x0080'0000u);
-  EXPECT_EQ(at(-126.5f, Exp2Cut::kDown), 0u);
-  EXPECT_EQ(at(0x1p-140f, Exp2Cut::kDown), 0x3F80'0000u);
-  EXPECT_EQ(sim::Exp2FromOctave(table.data(), Exp2Cut::kDown, 0x7f80'0001), sim::kFp32Nan);
-  EXPECT_EQ(sim::Exp2FromOctave(table.data(), Exp2Cut::kDown, 0xff80'0000), 0u);
-}
-
-TEST_F(GoldenTest, Exp2IsRebuiltFromTheFile) {
-  const auto device = Device();
-  Exp2Golden golden = CaptureExp2(*device, 3);
-  EXPECT_EQ(golden.deltas.size(), 1u);  // the simulated ex2 reads multiples of 2^-23
-  const std::string path = Path("ex2.safetensors");
-  golden.metadata = OriginOf(device->info(), {});
-  WriteExp2(path, golden);
-  EXPECT_LT(fs::file_size(path), 3u << 20);
-  const Agreement found = ReplayExp2(path, 1);
-  EXPECT_EQ(found.matched, found.rows);
-  EXPECT_EQ(found.rows, 2 * int64_t{kExp2BlockSize});
-  Damage(path);
-  EXPECT_THROW(ReplayExp2(path, 1), std::invalid_argument);
-}
-
-// What `lostbits attention --exp2 FILE` computes with, from a file as a whole capture would be.
-TEST_F(GoldenTest, Exp2FileIsTheDevicesFunction) {
-  const auto device = Device();
-  Exp2Golden golden = CaptureExp2(*device, 2);
-  constexpr size_t kMissing = 20, kKept = 256 + 126;  // of tiny numbers, and (-1, -0.5]
-  for (size_t i = 0; i < golden.blocks.size(); ++i) {
-    Exp2Block& block = golden.blocks[i];
-    if (i != kMissing && !block.asked) block = {true, {}, Exp2Cut::kTowardZero, 0};
+  for (const char* folder : {"tests/golden", "tests/golden/", "tests/x/../golden/mine"}) {
+    EXPECT_TRUE(refused(folder_ / folder, simulated)) << folder;
+    EXPECT_FALSE(refused(folder_ / folder, gpu)) << folder;
   }
-  std::vector<uint32_t> words(kExp2BlockSize);
-  device->Ex2(Exp2First(kKept), words);
-  words[77] ^= 1;  // of no interpolator
-  golden.deltas[kKept] = PackDeltas(kKept, words);
-  golden.blocks[kKept] = {true, Exp2Digest(words), Exp2Cut::kTowardZero, 1};
-  golden.metadata = OriginOf(device->info(), {});
-  const std::string path = Path("ex2.safetensors");
-  WriteExp2(path, golden);
+  EXPECT_FALSE(refused(folder_ / "tests/golden2", simulated));
+  fs::create_directories(folder_ / "tests/golden");
+  fs::create_directory_symlink(folder_ / "tests/golden", folder_ / "link");
+  EXPECT_TRUE(refused(folder_ / "link", simulated));
 
-  const Exp2File file(path);
-  EXPECT_EQ(file.device(), "simulated hopper");
-  EXPECT_EQ(file.blocks(), 511);
-  sim::Random r(1);
-  int found = 0;
-  for (int i = 0; i < 200'000; ++i) {
-    const auto bits = static_cast<uint32_t>(r.Next());
-    uint32_t word = 0;
-    device->Ex2(bits, {&word, 1});
-    float result = 0;
-    const bool there = file.table().Find(fp8::BitCast<float>(bits), &result);
-    ASSERT_EQ(there, bits >> 23 != kMissing) << std::hex << bits;
-    if (!there) continue;
-    ++found;
-    ASSERT_EQ(fp8::BitCast<uint32_t>(result), word) << std::hex << bits;
+  // What lies there decides, too: tiles, then probes.
+  const auto device = Device();
+  for (const DeviceInfo& info : {simulated, gpu}) {
+    for (const bool probes : {false, true}) {
+      const fs::path folder = folder_ / fmt::format("{}{}", info.simulated, probes);
+      const fs::path path =
+          folder / "hopper" / (probes ? "probes.json" : "wgmma.m64n8k16.bf16.f32.safetensors");
+      if (probes) {
+        fs::create_directories(path.parent_path());
+        std::ofstream(path) << DeviceJson(info);
+      } else {
+        TileGolden golden = Make("wgmma.m64n8k16.bf16.f32", *device);
+        golden.metadata = OriginOf(info, {});
+        WriteTiles(path.string(), golden);
+      }
+      EXPECT_EQ(IsSimulated(path), info.simulated);
+      EXPECT_EQ(refused(folder, simulated), !info.simulated) << path;
+      EXPECT_EQ(refused(folder, gpu), info.simulated) << path;
+    }
   }
-  EXPECT_GT(found, 190'000);
-  float result = 0;
-  ASSERT_TRUE(file.table().Find(fp8::BitCast<float>(Exp2First(kKept) + 77), &result));
-  EXPECT_EQ(fp8::BitCast<uint32_t>(result), words[77]);
-
-  golden.blocks[kExp2TableBlock].digest[0] ^= 1;
-  WriteExp2(path, golden);
-  EXPECT_THROW(Exp2File{path}, std::invalid_argument);
+  std::ofstream(folder_ / "probes.json") << "[]";
+  EXPECT_TRUE(IsSimulated(folder_ / "probes.json"));
 }
 
 TEST_F(GoldenTest, KernelsAreReplayedFromTheirSeed) {

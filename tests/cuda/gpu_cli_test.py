@@ -194,6 +194,38 @@ class GpuCli(unittest.TestCase):
         self.assertIn("not overwritten", run.stderr)
         self.assertEqual(before, {f: content(f) for f in files})
 
+    def test_simulated_goldens_lie_apart(self):
+        for command in (["probe"], ["capture"], ["ex2", "--blocks", "1"],
+                        ["capture-kernels", "--only", "none.64x128x4096"]):
+            self.bad(*command, "--simulate", "hopper", "--to", "tests/golden",
+                     says=["tests/golden", "simulated hopper"])
+        self.assertEqual(os.listdir(self.folder), [])
+        # Nor beside what is of a GPU.
+        self.good("probe", "--simulate", "hopper", "--to", "golden")
+        path = os.path.join(self.folder, "golden/hopper/probes.json")
+        text = content(path).decode()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace('"simulated": true', '"simulated": false'))
+        self.bad("capture", "--simulate", "hopper", "--to", "golden", says=["probes.json", "GPU"])
+        self.assertEqual(os.listdir(os.path.dirname(path)), ["probes.json"])
+
+    def test_ex2_that_disagrees_is_kept_aside(self):
+        self.good("ex2", "--simulate", "hopper", "--blocks", "1", "--to", "golden")
+        path = os.path.join(self.folder, "golden/hopper/ex2.safetensors")
+        digests = []
+
+        def other(name, data):
+            if name != "sha256":
+                return data
+            digests.extend([data[:32].hex(), "5a" * 32])
+            return b"\x5a" * 32 + data[32:]
+        rewrite_golden(path, other)
+        before = content(path)
+        self.bad("ex2", "--simulate", "hopper", "--blocks", "2", "--to", "golden", code=1,
+                 says=["ex2.disagrees.safetensors", *digests])
+        self.assertEqual(content(path), before)
+        self.assertTrue(os.path.exists(path.replace(".safe", ".disagrees.safe")))
+
     def test_attention_takes_the_recorded_ex2(self):
         """`lostbits attention --exp2 FILE`: a synthetic capture, and one that lacks inputs."""
         self.good("ex2", "--simulate", "hopper", "--blocks", "1", "--to", ".")

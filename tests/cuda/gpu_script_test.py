@@ -7,6 +7,7 @@ import importlib.util
 import os
 import pathlib
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -21,11 +22,15 @@ PLAYER = """#!/bin/bash
 echo "$*" >>{folder}/calls
 [[ " $* " == *" --json "* ]] &&
   printf '{{\\n "compute_capability": "%s"\\n}}\\n' "$(<{folder}/capability)"
+echo "$$" >>{folder}/pids
 echo "first line"
 while IFS='|' read -r words ending; do
   for word in $words; do [[ " $* " == *" $word "* ]] || continue 2; done
   case $ending in
     hang) exec sleep 60 ;;
+    verify-*)
+      for n in ${{ending#verify-}} 0; do echo "unit.a    $n of 150 differ, 0.1 s"; done
+      exec sleep 60 ;;
     deaf) trap '' TERM; sleep 60 & wait; wait ;;
     crash) kill -SEGV $$ ;;
     *) exit "$ending" ;;
@@ -53,14 +58,18 @@ class GpuScript(unittest.TestCase):
         path.write_text(text, encoding="utf-8")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
-    def run_script(self, *args, rules=(), capability="9.0", code=0):
-        """What the script printed; self.calls: what it asked of the program, in order."""
+    def prepare(self, rules, capability="9.0"):
+        """What the player does; the environment for the script."""
         (self.folder / "rules").write_text("".join(f"{words}|{end}\n" for words, end in rules),
                                            encoding="utf-8")
         (self.folder / "capability").write_text(capability, encoding="utf-8")
         (self.folder / "calls").unlink(missing_ok=True)
-        environment = dict(os.environ, PATH=f"{self.folder}/bin:{os.environ['PATH']}",
-                           CUDA_VISIBLE_DEVICES="")
+        return dict(os.environ, PATH=f"{self.folder}/bin:{os.environ['PATH']}",
+                    CUDA_VISIBLE_DEVICES="")
+
+    def run_script(self, *args, rules=(), capability="9.0", code=0):
+        """What the script printed; self.calls: what it asked of the program, in order."""
+        environment = self.prepare(rules, capability)
         run = subprocess.run(
             [SOURCE / "scripts/gpu", "--program", self.folder / "lostbits-gpu", "--out",
              self.folder / "out", *args], capture_output=True, text=True, env=environment,
@@ -139,11 +148,90 @@ class GpuScript(unittest.TestCase):
     def test_the_budget_holds(self):
         start = time.monotonic()
         text = self.run_script("--to", self.folder / "golden", "--budget", "20",
-                               rules=[("capture", "hang"), ("verify 1e8", "hang")])
+                               rules=[("capture", "hang"), ("verify 1e8", "hang")], code=2)
         self.assertLess(time.monotonic() - start, 40)
         late = self.told(text, "left out or cut short")
         self.assertEqual((late[0], late[-1]), ("capture", "verify"))
+        self.assertEqual(self.told(text, "timed out"), [])
         self.assertNotIn("says what this GPU says", text)
+        self.assertIn("nothing disagrees in the steps that ended", text)
+
+    def test_a_kernel_that_the_budget_stops_is_not_taken_for_hung(self):
+        text = self.run_script("--to", self.folder / "golden", "--budget", "20", code=2,
+                               rules=[("gemm wgmma", "hang")])
+        self.assertEqual(self.told(text, "left out, their kernel"), [])
+        self.assertEqual(self.told(text, "left out or cut short")[:2],
+                         ["gemm-wgmma-none", "gemm-wgmma-none-bf16"])
+
+    def test_the_long_verify_takes_what_is_left(self):
+        """Cut short, it says how far it came, and that alone is no failure; what it found is."""
+        for differ, code in ((0, 0), (3, 1)):
+            text = self.run_script("--to", self.folder / "golden", "--budget", "18", code=code,
+                                   rules=[("verify 1e8", f"verify-{differ}")])
+            self.assertIn("verify: 300 cases of 2 instructions until the budget ended", text)
+            self.assertEqual(self.told(text, "left out or cut short"), [])
+            self.assertEqual(self.told(text, "not as the simulator"), ["verify"] if differ else [])
+            self.assertEqual("the simulator says what this GPU says" in text, not differ)
+
+    def test_wrong_options(self):
+        seconds = "expected whole seconds above 0, found"
+        for args, says in (
+                (["--budget", "600s"], f"--budget: {seconds} '600s'"),
+                (["--budget", "1e2"], f"--budget: {seconds} '1e2'"),
+                (["--budget", "0"], f"--budget: {seconds} '0'"),
+                (["--budget", "-5"], f"--budget: {seconds} '-5'"),
+                (["--step-limit", "ten"], f"--step-limit: {seconds} 'ten'"),
+                (["--step-limit", "1.5"], f"--step-limit: {seconds} '1.5'"),
+                (["--cases", "many"], "--cases: expected a number from 1, found 'many'"),
+                (["--program", "/nowhere"], "--program: expected a program, found '/nowhere'"),
+                (["--fast"], "found '--fast'"),
+                *(([option], f"{option}: expected a value, found none") for option in (
+                    "--cases", "--budget", "--step-limit", "--to", "--out", "--program",
+                    "--simulate"))):
+            run = subprocess.run([SOURCE / "scripts/gpu", *args], capture_output=True, text=True,
+                                 cwd=self.folder, timeout=60, check=False)
+            self.assertEqual((run.returncode, run.stdout), (2, ""), (args, run.stderr))
+            self.assertEqual(run.stderr.count("\n"), 1, run.stderr)
+            self.assertIn(says, run.stderr)
+        self.assertFalse((self.folder / "calls").exists())
+
+    def test_paths_are_relative_to_the_caller(self):
+        environment = self.prepare([])
+        golden = self.folder / "golden"
+        golden.mkdir()
+        (golden / "old").write_text("", encoding="utf-8")
+        for _ in range(2):  # a second run into the same folders
+            run = subprocess.run([SOURCE / "scripts/gpu", "--program", "./lostbits-gpu", "--out",
+                                  "out", "--to", "golden"], capture_output=True, text=True,
+                                 cwd=self.folder, env=environment, timeout=300, check=False)
+            self.assertEqual((run.returncode, run.stderr), (0, ""))
+            self.assertEqual(os.listdir(self.folder / "out/golden"), ["old"])
+        self.assertIn(f"capture --to {golden}\n",
+                      (self.folder / "calls").read_text(encoding="utf-8"))
+
+    def test_interrupt_stops_the_run(self):
+        environment = self.prepare([("capture", "hang")])
+        # Ctrl-C goes to the group in the foreground; a test may itself be run with it ignored.
+        with subprocess.Popen(
+                [SOURCE / "scripts/gpu", "--program", self.folder / "lostbits-gpu", "--out",
+                 self.folder / "out", "--to", self.folder / "golden"], stdout=subprocess.PIPE,
+                text=True, env=environment, start_new_session=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as run:
+            calls, start = self.folder / "calls", time.monotonic()
+            while time.monotonic() < start + 60 and not (
+                    calls.exists() and "capture" in calls.read_text(encoding="utf-8")):
+                time.sleep(0.05)
+            time.sleep(0.5)
+            start = time.monotonic()
+            os.killpg(run.pid, signal.SIGINT)
+            text = run.communicate(timeout=50)[0]
+            self.assertLess(time.monotonic() - start, 15)
+        self.assertEqual(run.returncode, 130, text)
+        self.assertIn("stopped", text)
+        hung = int((self.folder / "pids").read_text(encoding="utf-8").split()[-1])
+        with self.assertRaises(ProcessLookupError):
+            os.kill(hung, 0)
+        self.assertTrue(calls.read_text(encoding="utf-8").splitlines()[-1].startswith("capture "))
 
     def test_gpus_are_asked_what_they_have(self):
         self.run_script("--to", self.folder / "golden", capability="8.0")
@@ -160,13 +248,33 @@ class GpuScript(unittest.TestCase):
         capture = [call for call in self.calls if call.startswith("capture ")]
         self.assertEqual(capture, [f"capture --to {self.folder}/out/golden --simulate hopper"])
         self.assertFalse([call for call in self.calls if call.startswith("bench")])
+        self.assertEqual(self.calls[-1], "verify --cases 1e5 --simulate hopper")
+        # Nor where it is told to.
+        for to in ("tests/golden", "tests/golden/mine", "tests/../tests/golden/"):
+            run = subprocess.run(
+                [SOURCE / "scripts/gpu", "--program", self.folder / "lostbits-gpu", "--simulate",
+                 "hopper", "--out", self.folder / "out", "--to", to], capture_output=True,
+                text=True, cwd=SOURCE, timeout=60, check=False)
+            self.assertEqual(run.returncode, 2, run.stdout)
+            self.assertIn("outside tests/golden", run.stderr)
+
+
+def load_peer():
+    spec = importlib.util.spec_from_file_location("gpu_peer", SOURCE / "scripts/gpu_peer.py")
+    peer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(peer)
+    return peer
 
 
 class GpuPeer(unittest.TestCase):
+    def test_every_error_has_a_line(self):
+        peer = load_peer()
+        for error, line in ((ValueError("a\nb"), "a"), (ValueError(), "ValueError"),
+                            (RuntimeError("\n"), "RuntimeError")):
+            self.assertEqual(peer.reason(error), line)
+
     def test_ratios_are_to_the_fastest_peer_of_the_size(self):
-        spec = importlib.util.spec_from_file_location("gpu_peer", SOURCE / "scripts/gpu_peer.py")
-        peer = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(peer)
+        peer = load_peer()
         # The columns of Report::Add, src/gpu/bench.cc.
         text = "".join(
             f"{what:<38} {us:>9.1f} us  {rate:>8.3f} {'TFLOP/s':<7} \n" for what, us, rate in (

@@ -1,8 +1,6 @@
 // What real GPUs answered, in tests/golden: the simulator must say the same.
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "gpu/exp2_golden.h"
 #include "gpu/golden.h"
 #include "gpu/kernel_golden.h"
@@ -20,20 +18,15 @@ TEST(RecordedGoldens, TheSimulatorSaysTheSame) {
   for (const fs::path& path : paths) {
     SCOPED_TRACE(path.string());
     Agreement found;
-    bool simulated = false;
+    EXPECT_FALSE(IsSimulated(path)) << "recorded from no GPU";
     if (path.filename() == "probes.json") {
-      std::ifstream file(path);
-      simulated = Json::parse(file).value("simulated", true);
       found = ReplayProbes(path.string());
     } else {
-      const Metadata metadata = SafetensorsMetadata(path.string());
-      simulated = Lookup(metadata, "device").starts_with("simulated");
-      const std::string kind = Lookup(metadata, "kind");
+      const std::string kind = Lookup(SafetensorsMetadata(path.string()), "kind");
       found = kind == "exp2"     ? ReplayExp2(path.string(), 16)
               : kind == "kernel" ? ReplayKernel(path.string(), nullptr)
                                  : ReplayTiles(ReadTiles(path.string()));
     }
-    EXPECT_FALSE(simulated) << "recorded from no GPU";
     EXPECT_EQ(found.matched, found.rows) << found.first;
   }
 }
