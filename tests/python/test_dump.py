@@ -157,6 +157,16 @@ def test_a_window_is_described_alone():
     assert [line["context"] for line in found[::6]] == [24, 40, 100, 24]
 
 
+@pytest.mark.parametrize("make, says", [
+    (lambda: transformers.GptOssForCausalLM(transformers.GptOssConfig(
+        **SHAPE, num_local_experts=2, num_experts_per_tok=1, sliding_window=24)), "s_aux"),
+    (lambda: transformers.Gemma2ForCausalLM(transformers.Gemma2Config(**SHAPE)), "softcap"),
+])
+def test_what_the_capture_would_leave_out_is_refused(make, says):
+    with pytest.raises(ValueError, match=f"layer 0 has .*{says}"):
+        _models.capture(make().eval(), ids())
+
+
 @pytest.mark.parametrize("change, says", [
     ({"--heads": "3.0"}, "numbers from 0 to 2, found 3"),
     ({"--heads": "1.2"}, "KV heads 0 to 1, found 1.2"),

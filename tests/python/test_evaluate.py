@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from test_dump import TEXT, WORDS, folder, tiny, torch, transformers  # noqa: F401: a fixture
+from test_dump import SHAPE, TEXT, WORDS, folder, tiny, torch, transformers  # noqa: F401: a fixture
 
 from lostbits import evaluate
 
@@ -74,6 +74,19 @@ def test_losses_are_the_models(model, words):
         begin, end = map(int, name.split("-"))
         mine = [expected[i - 1] for i in range(max(begin, 1), end) if hay.own[i]]
         assert value == pytest.approx(math.exp(sum(mine) / len(mine)), rel=1e-3)
+
+
+def test_logits_that_are_scaled_are_refused(words):
+    hay = evaluate.haystack(words, PROSE, 150, 3, seed=0)
+    shape = {**SHAPE, "vocab_size": 200, "initializer_range": 0.3}
+    del shape["head_dim"]
+    model = transformers.GraniteForCausalLM(transformers.GraniteConfig(
+        **shape, logits_scaling=2.0)).eval()
+    with pytest.raises(ValueError, match="found others in GraniteForCausalLM"):
+        evaluate.run(model, words, PROSE, [150], keys=3, implementations=["sdpa"])
+    model.config.logits_scaling = 1.0
+    model = transformers.GraniteForCausalLM(model.config).eval()
+    evaluate.losses(model, hay.ids, torch.zeros(1, 150, 48))
 
 
 def test_an_answer_through_the_cache_is_the_models_own(model, words):

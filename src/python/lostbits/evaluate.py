@@ -93,20 +93,33 @@ def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> H
 
 
 def losses(model: Any, ids: Any, hidden: Any, chunk: int = 512) -> Any:
-    """-log p of tokens 1 ... n - 1 of ids [1, n], in nats, from the last layer's hidden states."""
+    """-log p of tokens 1 ... n - 1 of ids [1, n], in nats, from the last layer's hidden states.
+
+    No more than `chunk` rows of logits exist at a time. Raises ValueError for a model whose logits
+    are not made of these states as here."""
     from ._models import torch
 
     found = []
-    head, cap = model.get_output_embeddings(), model.config.get_text_config()
     with torch.inference_mode():
+        few = ids[:, :8]
+        ours = _logits(model, model.base_model(few, use_cache=False).last_hidden_state)
+        theirs = model(few, use_cache=False).logits.float()
+        if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max())):
+            raise ValueError(f"model: expected logits of output embeddings and a softcap alone, "
+                             f"found others in {type(model).__name__} (a logit scale?)")
         for begin in range(0, ids.shape[1] - 1, chunk):
             end = min(begin + chunk, ids.shape[1] - 1)
-            logits = head(hidden[0, begin:end]).float()
-            if softcap := getattr(cap, "final_logit_softcapping", None):
-                logits = softcap * torch.tanh(logits / softcap)
+            logits = _logits(model, hidden[0, begin:end])
             found.append(torch.nn.functional.cross_entropy(
                 logits, ids[0, begin + 1 : end + 1], reduction="none"))
     return torch.cat(found)
+
+
+def _logits(model: Any, hidden: Any) -> Any:
+    logits = model.get_output_embeddings()(hidden).float()
+    if cap := getattr(model.config.get_text_config(), "final_logit_softcapping", None):
+        logits = cap * (logits / cap).tanh()
+    return logits
 
 
 def by_position(losses: Any, own: Any, first: int = 1024) -> dict[str, float]:
