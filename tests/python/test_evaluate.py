@@ -112,6 +112,15 @@ def test_an_answer_through_the_cache_is_the_models_own(model, words):
     assert two == pytest.approx(float(chances[best] + after[(best + 1) % 100]), abs=1e-3)
 
 
+def test_nothing_runs_before_all_is_checked(words, monkeypatch):
+    monkeypatch.setattr("lostbits._models.prefill", None)
+    model = tiny()
+    with pytest.raises(ValueError, match="expected some of eager, .*found 'spda'"):
+        evaluate.run(model, words, PROSE, [200], implementations=["sdpa", "spda"])
+    with pytest.raises(ValueError, match="at least 9000 tokens"):
+        evaluate.run(model, words, PROSE, [200, 9000], keys=3)
+
+
 def test_runs_differ_by_their_attention_alone(model, words):
     lines = []
     found = evaluate.run(model, words, PROSE, [200], keys=3, log=lines.append)
@@ -134,6 +143,7 @@ def test_the_program(folder, tmp_path, capsys):  # noqa: F811
     assert evaluate.main([model, str(tmp_path / "prose"), *options, "--out", str(out)]) == 0
     found = json.loads(out.read_text())
     assert [run["context"] for run in found["runs"]] == [100, 128]
+    assert set(found["versions"]) == {"lostbits", "torch", "transformers"}
     assert found["text"] == "prose" and len(found["model_sha256"]) == 64
     capsys.readouterr()
     assert evaluate.main([model, str(folder / "text"), *options]) == 2  # one sentence
@@ -146,6 +156,7 @@ def test_the_program(folder, tmp_path, capsys):  # noqa: F811
     ((PROSE, 100, 99), "expected 1 to 26, found 99"),
     ((PROSE, 1000, 4), "expected at least 1000 tokens, found"),
     ((PROSE.replace(".", ""), 100, 4), "sentences are too long"),
+    ((PROSE, 80, 6), "than fit in 80 tokens, found 6: the last is cut off"),
 ])
 def test_errors(words, arguments, says):
     with pytest.raises(ValueError) as error:

@@ -147,6 +147,14 @@ def _joined(parts: tuple[Any, ...]) -> np.ndarray:
     return whole.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
 
 
+def versions() -> dict[str, str]:
+    """Of what decides a figure's last bits."""
+    from . import __version__
+
+    return {"lostbits": __version__, "torch": torch.__version__,
+            "transformers": transformers.__version__}
+
+
 def sha256(path: str | pathlib.Path) -> str:
     """Of a file; of a folder's .safetensors files, in the order of their names."""
     path, digest = pathlib.Path(path), hashlib.sha256()

@@ -27,6 +27,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from .dump import count, numbers, place
+
+__all__ = ["IMPLEMENTATIONS", "Haystack", "ask", "by_position", "haystack", "losses", "run"]
+
 IMPLEMENTATIONS = (
     "sdpa",  # torch's, in float32: the model itself
     "lostbits_fa3_bf16",
@@ -53,7 +57,7 @@ def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> H
     """The text from its beginning with `keys` needles, `context` tokens in all.
 
     Key i of n stands at about (i + 1/2) / n of the context, behind a sentence. Raises ValueError
-    where the text is too short, or there are more keys than names.
+    where the text is too short, where there are more keys than names, and where they do not fit.
     """
     from . import _models
 
@@ -81,6 +85,9 @@ def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> H
             name, number = hidden[placed]
             add(QUESTION.format(name) + f" {number}.", False)
             placed += 1
+            if length > context:
+                raise ValueError(f"keys: expected no more than fit in {context} tokens, "
+                                 f"found {keys}: the last is cut off")
             continue
         sentence = next(sentences, None)
         if sentence is None:
@@ -159,15 +166,21 @@ def run(
     implementations: Sequence[str] = IMPLEMENTATIONS,
     log: Any = None,
 ) -> list[dict[str, Any]]:
-    """One dict a context and implementation; log, if set, is called with a line on each."""
+    """One dict a context and implementation; log, if set, is called with a line on each.
+
+    Raises ValueError, before the first run, as `haystack` and for unknown implementations."""
     from . import _models
     from . import transformers as _registered  # noqa: F401  registers the implementations
 
+    known = ["eager", *_models.transformers.AttentionInterface().valid_keys()]
+    if unknown := [name for name in implementations if name not in known]:
+        raise ValueError(f"implementations: expected some of {', '.join(known)}, "
+                         f"found {unknown[0]!r}")
+    haystacks = [haystack(tokenizer, text, context, keys, seed) for context in contexts]
     result = []
     before = model.config._attn_implementation
     try:
-        for context in contexts:
-            hay = haystack(tokenizer, text, context, keys, seed)
+        for context, hay in zip(contexts, haystacks, strict=True):
             for name in implementations:
                 start = time.monotonic()
                 model.set_attn_implementation(name)
@@ -200,21 +213,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("model", help=".gguf file or Hugging Face folder")
     parser.add_argument("text", type=pathlib.Path, help="UTF-8 prose")
-    parser.add_argument("--out", type=pathlib.Path, help="the .json file to write; default stdout")
-    parser.add_argument("--context", default="1024,2048,4096", metavar="N,...",
+    parser.add_argument("--out", type=place, help="the .json file to write; default stdout")
+    parser.add_argument("--context", type=numbers, default="1024,2048,4096", metavar="N,...",
                         help="tokens of a haystack; default %(default)s")
-    parser.add_argument("--keys", type=int, default=10, help="needles; default %(default)s")
+    parser.add_argument("--keys", type=count, default=10, help="needles; default %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of names and numbers")
     parser.add_argument("--implementations", default=",".join(IMPLEMENTATIONS), metavar="NAME,...",
                         help="attention implementations of transformers; default %(default)s")
-    parser.add_argument("--threads", type=int, default=0, help="of torch's products; 0: all")
+    parser.add_argument("--threads", type=count, default=0, help="of torch's products; 0: all")
     arguments = parser.parse_args(argv)
     try:
         from . import _models
 
         if arguments.threads:
             _models.torch.set_num_threads(arguments.threads)
-        contexts = [int(part) for part in arguments.context.split(",")]
         text = arguments.text.read_text(encoding="utf-8")
         model, tokenizer = _models.load(arguments.model)
         found = {
@@ -222,7 +234,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             "model_sha256": _models.sha256(arguments.model),
             "text": arguments.text.name,
             "text_sha256": _models.sha256(arguments.text),
-            "runs": run(model, tokenizer, text, contexts, arguments.keys, arguments.seed,
+            "versions": _models.versions(),
+            "runs": run(model, tokenizer, text, arguments.context, arguments.keys, arguments.seed,
                         arguments.implementations.split(","), _line),
         }
     except (ValueError, ImportError, OSError) as error:

@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from . import _lostbits
 from ._arrays import take
 from ._codec import finfo
+from ._core import core
 from ._products import exact_gemm
 from ._recipes import (
     Problem,
     Recipe,
-    _as_floats,
     candidates,
     codes,
     different,
@@ -30,6 +29,9 @@ from ._recipes import (
     ordinals,
     row_of,
     sieve,
+    ulp_text,
+    ulps_apart,
+    word_text,
 )
 
 __all__ = ["HardwareMismatch", "Recipe", "assert_fp8_close", "assert_matches_hardware",
@@ -115,7 +117,7 @@ def check_against_hardware(
     }
     if result["different"]:
         places = np.argwhere(wrong)
-        ulps = _ulps(problem.out, expected, problem.output_format)
+        ulps = ulps_apart(problem.out, expected, problem.output_format)
         worst = places[np.argmax(ulps[wrong])]
         for name, place in ("first", places[0]), ("worst", worst):
             result[name] = _point(problem, expected, ulps, tuple(int(i) for i in place))
@@ -146,15 +148,15 @@ def infer_recipe(
               formats, each under one of its machines (those with assumed evidence too)
 
     Returns all recipes that give every output, the plainest first, and of several that are one
-    function for this k only the plainest. None, if the kernel is wrong or does something that is
-    not modelled; several, if these operands do not tell them apart. N(0, 1) and a k of 1024 tell
-    promotion intervals; splits and orders of promoted sums need magnitudes that change along k by
-    2^10 and more, for FP32 adds a few alike partial sums exactly. Tried: promotion every 1 to 128
-    instructions, 2 to 32 ranges of k in FP32 or BF16, k ascending or descending, two accumulators
-    that take turns. Raises ValueError as `lostbits.gemm`. Source: sim/gemm_recipe.h.
+    function for this k only the plainest. An empty list, if the kernel is wrong or does something
+    that is not modelled; several recipes, if these operands do not tell them apart. N(0, 1) and a k
+    of 1024 tell promotion intervals; splits and orders of promoted sums need magnitudes that change
+    along k by 2^10 and more, for FP32 adds a few alike partial sums exactly. Tried: promotion every
+    1 to 128 instructions, 2 to 32 ranges of k in FP32 or BF16, k ascending or descending, two
+    accumulators that take turns. Raises ValueError as `lostbits.gemm`. Source: sim/gemm_recipe.h.
     """
     if machine:
-        names = [_lostbits.machine_name(machine)]
+        names = [core.machine_name(machine)]
     else:
         formats = [take(x, name)[1] for x, name in ((a, "a"), (b, "b"))]
         names = machines_like(*formats)
@@ -186,7 +188,7 @@ def assert_fp8_close(x: Any, y: Any, ulps: int = 1, *, format: str = "") -> None
             f"expected arrays of one shape and format, found {list(x_words.shape)} of "
             f"{x_format or 'raw codes'} and {list(y_words.shape)} of {y_format or 'raw codes'}"
         )
-    apart = _ulps(x_words, y_words, x_format)
+    apart = ulps_apart(x_words, y_words, x_format)
     far = apart > ulps
     if not far.any():
         return
@@ -194,8 +196,8 @@ def assert_fp8_close(x: Any, y: Any, ulps: int = 1, *, format: str = "") -> None
     lines = [f"{far.sum()} of {far.size} elements of {x_format} are more than {ulps} ulp apart"]
     for name, place in ("first", places[0]), ("worst", places[np.argmax(apart[far])]):
         at = tuple(int(i) for i in place)
-        pair = " and ".join(_word(words[at], x_format) for words in (x_words, y_words))
-        lines.append(f"  {name}  {list(at)}: {pair}, {_ulp_text(apart[at])}")
+        pair = " and ".join(word_text(words[at], x_format) for words in (x_words, y_words))
+        lines.append(f"  {name}  {list(at)}: {pair}, {ulp_text(apart[at])}")
     raise AssertionError("\n".join(lines))
 
 
@@ -203,12 +205,12 @@ def assert_fp8_close(x: Any, y: Any, ulps: int = 1, *, format: str = "") -> None
 
 
 def _recipe(machine: str, recipe: Recipe | Mapping[str, Any] | None) -> Recipe:
-    name = _lostbits.machine_name(machine)
+    name = core.machine_name(machine)
     if isinstance(recipe, Recipe):
         recipe = vars(recipe)
     if not isinstance(recipe, Mapping | None):
         raise ValueError(f"recipe: expected a Recipe or some of its fields, found {recipe!r}")
-    if recipe and (its := _lostbits.machine_name(recipe.get("machine", name))) != name:
+    if recipe and (its := core.machine_name(recipe.get("machine", name))) != name:
         raise ValueError(f"recipe: expected one of {name}, the machine asked for, found {its}")
     fields = {key: value for key, value in (recipe or {}).items() if key != "machine"}
     known = [key for key in Recipe.__dataclass_fields__ if key != "machine"]
@@ -327,30 +329,14 @@ def _is_exact(problem: Problem, wanted: Recipe) -> bool:
     return not different(problem.out, rounded, problem.output_format).any()
 
 
-def _ulps(x: np.ndarray, y: np.ndarray, format: str) -> np.ndarray:
-    """How many numbers apart; infinite where exactly one is NaN."""
-    (x_place, x_nan), (y_place, y_nan) = ordinals(x, format), ordinals(y, format)
-    apart = np.abs(x_place - y_place).astype(np.float64)
-    return np.where(x_nan & y_nan, 0, np.where(x_nan != y_nan, np.inf, apart))
-
-
-def _ulp_text(ulps: float) -> str:
-    return "one of them NaN" if np.isinf(ulps) else f"{ulps:.0f} ulp"
-
-
-def _word(word: np.generic, format: str) -> str:
-    digits = 2 * word.itemsize
-    return f"0x{int(word):0{digits}X} ({_as_floats(np.array([word]), format)[0]!s})"
-
-
 def _point(
     problem: Problem, expected: np.ndarray, ulps: np.ndarray, at: tuple[int, ...]
 ) -> dict[str, Any]:
     return {
         "index": list(at),
-        "out": _word(problem.out[at], problem.output_format),
-        "expected": _word(expected[at], problem.output_format),
-        "ulps": _ulp_text(ulps[at]),
+        "out": word_text(problem.out[at], problem.output_format),
+        "expected": word_text(expected[at], problem.output_format),
+        "ulps": ulp_text(ulps[at]),
     }
 
 
