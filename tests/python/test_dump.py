@@ -209,11 +209,12 @@ def test_windows_and_scales_that_needle_has_not_are_said(folder, tmp_path, capsy
     (("--out", "no/where"), "expected a file in a folder, found 'no/where'"),
 ])
 @pytest.mark.parametrize("program", ["dump", "evaluate"])
-def test_options_are_read_before_a_model(capsys, program, option, says):
+def test_options_are_read_before_a_model(tmp_path, capsys, program, option, says):
     import importlib
 
     with pytest.raises(SystemExit) as stopped:
-        importlib.import_module(f"lostbits.{program}").main(["m", "t", "--out", "x", *option])
+        importlib.import_module(f"lostbits.{program}").main(
+            ["m", "t", "--out", str(tmp_path / "x"), *option])
     assert stopped.value.code == 2 and says in capsys.readouterr().err
 
 

@@ -272,6 +272,7 @@ Q = torch.ones(1, 4, 8, 64)
     (lambda: lt.sdpa(Q, Q[:, :3], Q[:, :3], enable_gqa=True), ValueError, "heads of Q a multiple"),
     (lambda: lt.sdpa(Q[0, 0], Q[0, 0], Q[0, 0]), ValueError, "found [8, 64], [8, 64], [8, 64]"),
     (lambda: lt.sdpa(Q, Q, Q, scale=0.0), ValueError, "scale: expected a number > 0"),
+    (lambda: lt.sdpa(Q, Q, Q, scale="1"), ValueError, "scale: expected a number > 0, found '1'"),
     (lambda: lt.sdpa(Q, Q, Q, window=(3, 0)), ValueError, "window: not an option"),
     (lambda: lt.sdpa(Q, Q, Q, preset="sm100.e4m3"), lostbits.NoEvidenceError, "allow_unverified"),
 ])

@@ -242,8 +242,9 @@ def sdpa(
         raise ValueError(f"dropout_p: expected 0, found {dropout_p}")
     if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value)):
         raise NotImplementedError("sdpa: no gradients; call it under torch.no_grad()")
-    if scale is not None and not (math.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale: expected a number > 0, found {scale}")
+    number = isinstance(scale, int | float)
+    if scale is not None and not (number and math.isfinite(scale) and scale > 0):
+        raise ValueError(f"scale: expected a number > 0, found {scale!r}")
     shapes = [list(x.shape) for x in (query, key, value)]
     fits = all(x.ndim in (3, 4) and x.ndim == query.ndim for x in (query, key, value))
     if not fits or (not enable_gqa and query.shape[-3] != key.shape[-3]):
