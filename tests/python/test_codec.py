@@ -129,6 +129,7 @@ def test_finfo_is_the_programs_row(program):
     (lambda: lostbits.encode("text", "e4m3"), "found str"),
     (lambda: lostbits.encode(np.ones(3), 4), "unknown format '4'"),
     (lambda: lostbits.encode(np.ones(3), "e4m3", like=3), "like: expected str, found 3"),
+    (lambda: lostbits.encode(np.ones(3), "e4m3", seed=-1), "seed: expected 0 to 2^64 - 1"),
     (lambda: lostbits.encode(np.ones(3), "e4m3", threads=1.0), "threads: expected int, found 1.0"),
     (lambda: lostbits.encode(np.ones(3), "e4m3", threads=2**40), "32 bits, found 1099511627776"),
     (lambda: lostbits.encode(np.ones(3), "e4m3", threads=-1), "threads: expected 0 to 4096"),

@@ -153,5 +153,6 @@ def _window(window: tuple[int, int] | None) -> list[int]:
 
 def check_interval(preset: str, accumulation: str, interval: int) -> None:
     """An interval means something under every-n alone."""
-    if interval and (accumulation or preset.partition(".every-")[1]) not in ("every-n", ".every-"):
+    every = accumulation == "every-n" or (not accumulation and ".every-" in str(preset))
+    if interval and not every:
         raise ValueError(f"interval: expected 0 without accumulation='every-n', found {interval!r}")

@@ -24,7 +24,10 @@ def _complaint(function: Any, arguments: tuple[Any, ...]) -> str:
         is_int = kind == "int" and isinstance(value, numbers.Integral)
         if kind in _KINDS and not isinstance(value, _KINDS[kind]):
             return f"{name}: expected {kind}, found {value!r}"
-        if is_int and not -(2**31) <= int(value) < 2**31:
+        if is_int and name == "seed":  # 64 bits, unsigned
+            if not 0 <= int(value) < 2**64:
+                return f"seed: expected 0 to 2^64 - 1, found {value!r}"
+        elif is_int and not -(2**31) <= int(value) < 2**31:
             return f"{name}: expected a number of 32 bits, found {value!r}"
         if "Sequence" in kind and isinstance(value, list):
             if not all(isinstance(x, numbers.Real) for x in value):

@@ -56,8 +56,9 @@ class Haystack(NamedTuple):
 def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> Haystack:
     """The text from its beginning with `keys` needles, `context` tokens in all.
 
-    Key i of n stands at about (i + 1/2) / n of the context, behind a sentence. Raises ValueError
-    where the text is too short, where there are more keys than names, and where they do not fit.
+    Key i of n stands at about (i + 1/2) / n of the context, behind a sentence; before one that
+    would push it off the end. Raises ValueError where the text is too short, where there are more
+    keys than names, and where they do not fit.
     """
     from . import _models
 
@@ -71,28 +72,32 @@ def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> H
     own: list[bool] = []
     length = 0
 
-    def add(piece: str, is_text: bool) -> None:
-        nonlocal length
-        special = not parts  # a first token, where the model has one
-        ids = tokenizer(piece, return_tensors="pt", add_special_tokens=special).input_ids
-        parts.append(ids)
-        own.extend([is_text] * ids.shape[1])
-        length += ids.shape[1]
+    def tokens(piece: str, first: bool) -> Any:
+        return tokenizer(piece, return_tensors="pt", add_special_tokens=first).input_ids
 
+    def add(piece: Any, is_text: bool) -> None:
+        nonlocal length
+        parts.append(piece)
+        own.extend([is_text] * piece.shape[1])
+        length += piece.shape[1]
+
+    needles = [tokens(f"{QUESTION.format(name)} {number}.", False) for name, number in hidden]
     placed = 0
     while length < context:
-        if placed < keys and length >= (placed + 0.5) / keys * context:
-            name, number = hidden[placed]
-            add(QUESTION.format(name) + f" {number}.", False)
-            placed += 1
-            if length > context:
-                raise ValueError(f"keys: expected no more than fit in {context} tokens, "
-                                 f"found {keys}: the last is cut off")
-            continue
         sentence = next(sentences, None)
         if sentence is None:
             raise ValueError(f"text: expected at least {context} tokens, found {length}")
-        add(sentence, True)
+        piece = tokens(sentence, not parts)
+        while placed < keys and parts:
+            behind = length + piece.shape[1] + needles[placed].shape[1]
+            if length < (placed + 0.5) / keys * context and behind <= context:
+                break
+            add(needles[placed], False)
+            placed += 1
+            if length > context:
+                raise ValueError(f"keys: expected no more than fit in {context} tokens, "
+                                 f"found {keys}: one is cut off")
+        add(piece, True)
     if placed < keys:
         raise ValueError(f"text: its sentences are too long for {keys} keys in {context} tokens")
     ids = _models.torch.cat(parts, dim=1)[:, :context]

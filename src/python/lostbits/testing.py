@@ -180,7 +180,7 @@ def assert_fp8_close(x: Any, y: Any, ulps: int = 1, *, format: str = "") -> None
     Raises AssertionError with how many lie farther apart, the first and the farthest; ValueError,
     naming both, where shapes or types differ, and for ulps below 0.
     """
-    if not ulps >= 0:
+    if not isinstance(ulps, int | float | np.number) or not ulps >= 0:
         raise ValueError(f"ulps: expected 0 or more, found {ulps!r}")
     (x_words, x_format), (y_words, y_format) = take(x, "x", format), take(y, "y", format)
     if x_words.shape != y_words.shape or x_format != y_format or not x_format:
