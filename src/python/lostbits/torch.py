@@ -71,7 +71,8 @@ def scaled_mm(
     on Hopper, with which nothing was compared. Blocks: DeepGEMM's recipe, compared with no output
     of cuBLASLt.
 
-    Returns [m, n]. Raises ValueError on shapes that do not fit, naming both, and as `gemm` does.
+    Returns [m, n]. Raises ValueError on shapes that do not fit, naming both, and as `gemm` does;
+    torch itself RuntimeError for types that the operator's schema has not (promote="4").
     """
     _check_tensors(mat1=mat1, mat2=mat2, scale_a=scale_a, scale_b=scale_b)
     for name, x in ("bias", bias), ("scale_result", scale_result):
