@@ -99,6 +99,9 @@ def test_torch_tensors_that_are_not_plain():
     x = torch.ones(2, 64, requires_grad=True)
     assert lostbits.encode(x, "e4m3").dtype == torch.float8_e4m3fn
     assert lostbits.encode(x, "e3m4").dtype == torch.uint8  # torch has no such type
+    lazy = torch.complex(torch.ones(2), torch.tensor([1.0, -3.0])).conj().imag  # not yet negated
+    assert lazy.is_neg()
+    assert lostbits.encode(lazy, "e4m3").float().tolist() == [-1, 3]
     for bad, says in [(torch.ones(2, device="meta"), "meta"), (torch.eye(2).to_sparse(), "sparse"),
                       (torch.ones(2, dtype=torch.int32), "torch.int32"),
                       (torch.ones(2, dtype=torch.complex64), "complex64")]:

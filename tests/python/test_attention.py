@@ -3,7 +3,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from conftest import assert_same_bits, sample
+from conftest import assert_same_bits, sample, words
 
 import lostbits
 
@@ -58,6 +58,16 @@ def test_codes_of_every_kind_are_values_encoded(library, rng):
     assert_same_bits(lostbits.attention(*raw, causal=True), expected)
 
 
+def test_the_interval_of_every_n(rng):
+    x = [rng.standard_normal((2000, 64)).astype(np.float32) + 1 for _ in "qkv"]
+    every = [lostbits.attention(*x, accumulation="every-n", interval=n) for n in (0, 4, 2)]
+    assert_same_bits(every[0], every[1])
+    assert (words(every[1]) != words(every[2])).any()
+    preset = {"preset": "fa3.sm90.e4m3.every-4"}
+    assert_same_bits(lostbits.attention(*x, **preset), every[1])
+    assert_same_bits(lostbits.attention(*x, **preset, interval=2), every[2])
+
+
 def test_exact_attention_is_softmax(rng):
     q, k, v = (lostbits.encode(rng.standard_normal((20, 64)).astype(np.float32), "e4m3")
                for _ in "qkv")
@@ -84,6 +94,12 @@ X = np.ones((2, 8, 4, 64), np.float32)
     (lambda: lostbits.attention(X, X, X, preset="sm100.e4m3"), "allow_unverified=True"),
     (lambda: lostbits.attention(X, X, X, k_descale=np.ones(3, np.float32)), "found shape [3]"),
     (lambda: lostbits.attention(X, X, X, window=(1,)), "window: expected (left, right)"),
+    (lambda: lostbits.attention(X, X, X, window=5), "window: expected (left, right), found 5"),
+    (lambda: lostbits.attention(X, X, X, causal=None), "causal: expected bool, found None"),
+    (lambda: lostbits.attention(X, X, X, softmax_scale="1"), "softmax_scale: expected float"),
+    (lambda: lostbits.attention(X, X, X, interval=4), "without accumulation='every-n', found 4"),
+    (lambda: lostbits.attention(X, X, X, preset="fa3.sm90.e4m3.every-4", interval=4,
+                                accumulation="per-tile"), "without accumulation='every-n'"),
     (lambda: lostbits.attention(X, X, X, output_format="float16"), "bfloat16 or float32"),
     (lambda: lostbits.attention(X, X, X, sinks=np.ones(3, np.float32)), "expected 4 float32"),
 ])

@@ -105,6 +105,13 @@ def test_finfo_is_the_programs_row(program):
     for name, row in rows.items():
         info = lostbits.finfo(name)
         assert {**vars(info), "aliases": list(info.aliases)} == row
+    x = np.array([1.1, 300], np.float32)
+    for dtype in ml_dtypes.float8_e5m2, np.dtype(ml_dtypes.float8_e5m2), np.float16:
+        name = np.dtype(dtype).name
+        assert_same_bits(lostbits.encode(x, dtype), lostbits.encode(x, name))
+        assert_same_bits(lostbits.quantize(x, dtype).codes, lostbits.quantize(x, name).codes)
+        codes = words(lostbits.encode(x, name))
+        assert_same_bits(lostbits.decode(codes, dtype), lostbits.decode(codes, name))
     for dtype in ml_dtypes.float8_e5m2, np.dtype(ml_dtypes.float8_e5m2), "fp8e5":
         assert lostbits.finfo(dtype).max == 57344
     info = lostbits.finfo("e4m3")
@@ -120,6 +127,11 @@ def test_finfo_is_the_programs_row(program):
     (lambda: lostbits.encode(np.ones(3, np.uint8), "e4m3"), "found dtype uint8"),
     (lambda: lostbits.encode(np.ones(3, np.int8), "e4m3"), "found dtype int8"),
     (lambda: lostbits.encode("text", "e4m3"), "found str"),
+    (lambda: lostbits.encode(np.ones(3), 4), "unknown format '4'"),
+    (lambda: lostbits.encode(np.ones(3), "e4m3", like=3), "like: expected str, found 3"),
+    (lambda: lostbits.encode(np.ones(3), "e4m3", seed=-1), "seed: expected 0 to 2^64 - 1"),
+    (lambda: lostbits.encode(np.ones(3), "e4m3", threads=1.0), "threads: expected int, found 1.0"),
+    (lambda: lostbits.encode(np.ones(3), "e4m3", threads=2**40), "32 bits, found 1099511627776"),
     (lambda: lostbits.encode(np.ones(3), "e4m3", threads=-1), "threads: expected 0 to 4096"),
     (lambda: lostbits.decode(np.ones(3, np.uint8)), "format="),
     (lambda: lostbits.decode(np.ones(3, np.uint16), "e4m3"), "1-byte codes"),

@@ -115,6 +115,8 @@ def test_a_file_for_needle(folder, program):
     assert {name: x.shape for name, x in tensors.items()} == {
         "q": (2, 5, 3, 16), "k": (2, 90, 1, 16), "v": (2, 90, 1, 16)}
     assert metadata["heads"] == "2.1,0.0" and float(metadata["softmax_scale"]) == 0.25
+    assert metadata["sliding_window"] == "0" and metadata["torch"] == torch.__version__
+    assert metadata["lostbits"] == lostbits.__version__
     assert len(metadata["model_sha256"]) == len(metadata["text_sha256"]) == 64
     model = tiny()
     layers = _models.capture(model, ids(90))
@@ -157,6 +159,16 @@ def test_a_window_is_described_alone():
     assert [line["context"] for line in found[::6]] == [24, 40, 100, 24]
 
 
+@pytest.mark.parametrize("make, says", [
+    (lambda: transformers.GptOssForCausalLM(transformers.GptOssConfig(
+        **SHAPE, num_local_experts=2, num_experts_per_tok=1, sliding_window=24)), "s_aux"),
+    (lambda: transformers.Gemma2ForCausalLM(transformers.Gemma2Config(**SHAPE)), "softcap"),
+])
+def test_what_the_capture_would_leave_out_is_refused(make, says):
+    with pytest.raises(ValueError, match=f"layer 0 has .*{says}"):
+        _models.capture(make().eval(), ids())
+
+
 @pytest.mark.parametrize("change, says", [
     ({"--heads": "3.0"}, "numbers from 0 to 2, found 3"),
     ({"--heads": "1.2"}, "KV heads 0 to 1, found 1.2"),
@@ -174,12 +186,46 @@ def test_errors(folder, tmp_path, capsys, change, says):
     assert not list(tmp_path.iterdir())
 
 
+def test_windows_and_scales_that_needle_has_not_are_said(folder, tmp_path, capsys):
+    tiny("gemma").save_pretrained(tmp_path / "gemma")
+    for path in (folder / "tiny").glob("tokenizer*"):
+        (tmp_path / "gemma" / path.name).write_bytes(path.read_bytes())
+    arguments = [str(tmp_path / "gemma"), str(folder / "text"), "--out", str(tmp_path / "x"),
+                 "--context", "90", "--heads"]
+    capsys.readouterr()
+    assert dump.main([*arguments, "1.0,2.1"]) == 0
+    said = capsys.readouterr().err
+    assert said.count("\n") == 3
+    assert "layer 2: a query sees a window of 24 keys, the file has all 90" in said
+    assert all(f"layer {layer}: softmax scale 0.2, not 1 / sqrt(dim)" in said for layer in (1, 2))
+    metadata = dump.read(tmp_path / "x")[1]
+    assert (metadata["sliding_window"], metadata["softmax_scale"]) == ("0,24", "0.2")
+
+
+@pytest.mark.parametrize("option, says", [
+    (("--context", "0"), "expected N,N,... above 0, found '0'"),
+    (("--context", "a"), "expected N,N,... above 0, found 'a'"),
+    (("--threads", "-1"), "expected a number, 0 or more, found '-1'"),
+    (("--out", "no/where"), "expected a file in a folder, found 'no/where'"),
+])
+@pytest.mark.parametrize("program", ["dump", "evaluate"])
+def test_options_are_read_before_a_model(tmp_path, capsys, program, option, says):
+    import importlib
+
+    with pytest.raises(SystemExit) as stopped:
+        importlib.import_module(f"lostbits.{program}").main(
+            ["m", "t", "--out", str(tmp_path / "x"), *option])
+    assert stopped.value.code == 2 and says in capsys.readouterr().err
+
+
 def test_a_foreign_file(tmp_path):
     (tmp_path / "x").write_bytes(b"no safetensors at all")
     with pytest.raises(ValueError, match="expected .safetensors"):
         dump.read(tmp_path / "x")
     with pytest.raises(ValueError, match="found float32"):
         dump.save(tmp_path / "y", {"q": np.zeros(3, np.float32)}, {})
+    with pytest.raises(ValueError, match="expected one line at least"):
+        dump.write_table(tmp_path / "z", [])
 
 
 def test_without_torch(tmp_path):

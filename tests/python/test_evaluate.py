@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from test_dump import TEXT, WORDS, folder, tiny, torch, transformers  # noqa: F401: a fixture
+from test_dump import SHAPE, TEXT, WORDS, folder, tiny, torch, transformers  # noqa: F401: a fixture
 
 from lostbits import evaluate
 
@@ -26,6 +26,15 @@ class Words:
         found = next((word for word, known in self.known.items() if known == i), f"x{i}")
         self.known.setdefault(found, i)
         return found
+
+
+@pytest.mark.parametrize("context", range(75, 95))
+def test_no_needle_is_cut_off(words, context):
+    """Sentences of 20 words, two needles of 7: one more would push the last off the end."""
+    text = ". ".join(" ".join(TEXT.split()[i : i + 20]) for i in range(0, 400, 20))
+    hay = evaluate.haystack(words, text, context, 2, seed=0)
+    assert hay.ids.shape == (1, context) and int((~hay.own).sum()) == 14
+    assert words.known[hay.keys[1][1] + "."] in hay.ids[0]
 
 
 @pytest.fixture(params=["llama", "gemma"])
@@ -76,6 +85,19 @@ def test_losses_are_the_models(model, words):
         assert value == pytest.approx(math.exp(sum(mine) / len(mine)), rel=1e-3)
 
 
+def test_logits_that_are_scaled_are_refused(words):
+    hay = evaluate.haystack(words, PROSE, 150, 3, seed=0)
+    shape = {**SHAPE, "vocab_size": 200, "initializer_range": 0.3}
+    del shape["head_dim"]
+    model = transformers.GraniteForCausalLM(transformers.GraniteConfig(
+        **shape, logits_scaling=2.0)).eval()
+    with pytest.raises(ValueError, match="found others in GraniteForCausalLM"):
+        evaluate.run(model, words, PROSE, [150], keys=3, implementations=["sdpa"])
+    model.config.logits_scaling = 1.0
+    model = transformers.GraniteForCausalLM(model.config).eval()
+    evaluate.losses(model, hay.ids, torch.zeros(1, 150, 48))
+
+
 def test_an_answer_through_the_cache_is_the_models_own(model, words):
     hay = evaluate.haystack(words, PROSE, 100, 2, seed=0)
     from lostbits import _models
@@ -97,6 +119,15 @@ def test_an_answer_through_the_cache_is_the_models_own(model, words):
         ids = torch.cat([hay.ids, question, torch.tensor([[best]])], 1)
         after = model(ids).logits[0, -1].log_softmax(-1)
     assert two == pytest.approx(float(chances[best] + after[(best + 1) % 100]), abs=1e-3)
+
+
+def test_nothing_runs_before_all_is_checked(words, monkeypatch):
+    monkeypatch.setattr("lostbits._models.prefill", None)
+    model = tiny()
+    with pytest.raises(ValueError, match="expected some of eager, .*found 'spda'"):
+        evaluate.run(model, words, PROSE, [200], implementations=["sdpa", "spda"])
+    with pytest.raises(ValueError, match="at least 9000 tokens"):
+        evaluate.run(model, words, PROSE, [200, 9000], keys=3)
 
 
 def test_runs_differ_by_their_attention_alone(model, words):
@@ -121,6 +152,7 @@ def test_the_program(folder, tmp_path, capsys):  # noqa: F811
     assert evaluate.main([model, str(tmp_path / "prose"), *options, "--out", str(out)]) == 0
     found = json.loads(out.read_text())
     assert [run["context"] for run in found["runs"]] == [100, 128]
+    assert set(found["versions"]) == {"lostbits", "torch", "transformers"}
     assert found["text"] == "prose" and len(found["model_sha256"]) == 64
     capsys.readouterr()
     assert evaluate.main([model, str(folder / "text"), *options]) == 2  # one sentence
@@ -133,6 +165,7 @@ def test_the_program(folder, tmp_path, capsys):  # noqa: F811
     ((PROSE, 100, 99), "expected 1 to 26, found 99"),
     ((PROSE, 1000, 4), "expected at least 1000 tokens, found"),
     ((PROSE.replace(".", ""), 100, 4), "sentences are too long"),
+    ((PROSE, 50, 6), "than fit in 50 tokens, found 6: one is cut off"),
 ])
 def test_errors(words, arguments, says):
     with pytest.raises(ValueError) as error:

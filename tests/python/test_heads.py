@@ -86,6 +86,7 @@ def test_a_context_is_a_prefix(rng):
     (lambda x: heads.describe(x, x, x, context=65), "context 65"),
     (lambda x: heads.describe(x[-4:], x, x, context=40), "queries of keys 60 to 63"),
     (lambda x: heads.value_figures(x), "[keys, dim]"),
+    (lambda x: heads.key_figures(x), "k: expected [keys, dim], found [64, 2, 64]"),
     (lambda x: heads.weight_figures(x[:, 0], x[:9, 0]), "rows up to keys"),
 ])
 def test_errors(call, says, rng):

@@ -16,7 +16,7 @@ TESTING = ["assert_fp8_close", "assert_matches_hardware", "infer_recipe"]
 FUNCTIONS = [name for name in lostbits.__all__ if inspect.isfunction(getattr(lostbits, name))]
 
 
-def test_everything_the_issue_names_is_there():
+def test_what_readme_and_docs_name_is_there():
     for name in ("encode decode finfo dot mma gemm attention explain compare machines needle "
                  "exact_gemm exact_attention").split():
         assert name in FUNCTIONS, name

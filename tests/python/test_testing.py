@@ -6,6 +6,8 @@ The wrong kernels are made of `lostbits.gemm` itself, run with another recipe or
 import importlib.metadata
 import json
 import shlex
+import subprocess
+import sys
 
 import ml_dtypes
 import numpy as np
@@ -147,6 +149,17 @@ def test_exact_sums_and_one_wrong_output(operands):
     assert "[0, 0]: 0x7FC00000 (nan)" in text and "one of them NaN" in text
 
 
+def test_a_fallback_is_not_named_another_machine(operands):
+    """Few products: exact sums are also what a machine with a wide accumulator gives."""
+    a, b = operands[0][:, :64], operands[1][:64]
+    exact = lostbits.exact_gemm(a, b).astype(np.float32)
+    text, result = failure(exact, a, b, machine=HOPPER)
+    assert "every output is the exact sum, rounded once" in result["fault"], text
+    match = result["matching_recipe"]
+    assert match is not None and match["machine"] != HOPPER  # else the case is another
+    assert f"no matrix unit added these, or {match['machine']}" in result["fault"]
+
+
 def test_nan_equals_nan(operands):
     a, b = operands
     a = a.copy()
@@ -162,12 +175,18 @@ def test_the_explain_command_gives_the_expected_word(program, operands, k):
     out = lostbits.gemm(a, b, machine=HOPPER, promote=2)
     out[3, 4] += 1
     text, result = failure(out, a, b, machine=HOPPER, recipe={"promote": 2})
-    command = text.splitlines()[-1].removeprefix("  explain  ")
+    command, call = text.splitlines()[-2:]
+    command, call = command.removeprefix("  explain  "), call.removeprefix("  or       ")
     assert command == result["explain"] and len(command) < 2200
+    assert call == result["explain_python"]
     name, *arguments = shlex.split(command)
     assert name == "lostbits"
     returned = program.json(*arguments)["returned"]["word"]
     assert returned.lower() == result["first"]["expected"].split()[0].lower()
+    printed = program.text(*arguments)
+    run = subprocess.run([sys.executable, "-c", f"import lostbits\n{call}"], capture_output=True,
+                         text=True, check=True)
+    assert run.stdout.split() == printed.split()  # lines break elsewhere
 
 
 def test_infer_recipe(operands, library):
@@ -245,6 +264,17 @@ def test_assert_fp8_close(library):
     (lambda a, b, d: testing.assert_matches_hardware(
         d, lostbits.decode(a), b, machine=HOPPER, scale_a=2.0), "codes beside a scale"),
     (lambda a, b, d: testing.infer_recipe(lostbits.decode(a), b, d), "expected a machine"),
+    (lambda a, b, d: testing.assert_matches_hardware(
+        d, lostbits.encode(a, "e5m2"), b, machine=HOPPER),
+     "a: expected float8_e4m3fn, which hopper:wgmma:e4m3:f32 reads, found float8_e5m2"),
+    (lambda a, b, d: testing.assert_matches_hardware(
+        d, a, lostbits.encode(b, "e2m1"), machine=HOPPER), "found float4_e2m1fn"),
+    (lambda a, b, d: testing.assert_matches_hardware(
+        d, a, b, machine=HOPPER, recipe=Recipe("ada:mma.sync:e4m3:f32", 4)),
+     "expected one of hopper:wgmma:e4m3:f32, the machine asked for, found ada:mma.sync:e4m3:f32"),
+    (lambda a, b, d: testing.assert_matches_hardware(d, a, b, machine=HOPPER, recipe=4),
+     "recipe: expected a Recipe or some of its fields, found 4"),
+    (lambda a, b, d: testing.assert_fp8_close(a, a, ulps=-1), "ulps: expected 0 or more, found -1"),
     (lambda a, b, d: Recipe(HOPPER, order="sideways"), "order: expected ascending"),
 ])
 def test_errors(operands, call, says):
@@ -291,3 +321,11 @@ def test_pytest_plugin(pytester):
                       ("test_plain", "failed", True)]
     assert report["lostbits"] == lostbits.__version__ and report["checks"][0]["outputs"] == 32
     assert [p.name for p in pytester.path.glob("report.json*")] == ["report.json"]
+
+
+def test_a_report_into_no_folder_is_refused_at_once(pytester):
+    pytester.makepyfile(KERNELS)
+    ran = pytester.runpytest_subprocess("-p", "lostbits.pytest_plugin", "-p", "no:cacheprovider",
+                                        "--lostbits-report", "nowhere/report.json")
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    ran.stderr.fnmatch_lines(["*expected a file in a folder, found nowhere/report.json"])

@@ -209,6 +209,14 @@ ONE = torch.tensor(1.0)
     (lambda: lt.scaled_mm(A, B, ONE, ONE, None, torch.ones(2)), "one float32, found [2]"),
     (lambda: lt.scaled_mm(A, B, ONE, ONE, machine="hopper:wgmma:e4"), "hopper:wgmma:e4"),
     (lambda: lt.scaled_mm(A, B, -ONE, ONE), "scale_a"),
+    (lambda: lt.scaled_mm(A, B, torch.ones(16, 1), torch.zeros(1, 48)), "scale_b: expected finite"),
+    (lambda: lt.scaled_mm(A, B, ONE, ONE, None, ONE * torch.nan), "scale_result: expected finite"),
+    (lambda: lt.scaled_mm(A, B, 1.0, ONE), "scale_a: expected a tensor, found 1.0"),
+    (lambda: lt.scaled_mm(A, B, ONE, ONE, out_dtype="bfloat16"), "expected a torch.dtype"),
+    (lambda: lt.scaled_mm(A, B, torch.ones(16, 1), torch.ones(1, 48), out_dtype=torch.float64),
+     "out_dtype: expected float32, bfloat16"),
+    (lambda: lt.scaled_mm(A.to("meta"), B.to("meta"), ONE.to("meta"), ONE.to("meta"),
+                          out_dtype=torch.int8), "found torch.int8"),
 ])
 def test_scaled_mm_errors(call, says):
     with pytest.raises(ValueError) as error:
@@ -256,6 +264,7 @@ Q = torch.ones(1, 4, 8, 64)
 
 
 @pytest.mark.parametrize("call, error, says", [
+    (lambda: lt.sdpa(Q, Q.numpy(), Q), ValueError, "key: expected a tensor"),
     (lambda: lt.sdpa(Q, Q, Q, torch.ones(8, 8)), ValueError, "attn_mask: expected None"),
     (lambda: lt.sdpa(Q, Q, Q, dropout_p=0.1), ValueError, "dropout_p: expected 0, found 0.1"),
     (lambda: lt.sdpa(Q.clone().requires_grad_(), Q, Q), NotImplementedError, "torch.no_grad()"),
@@ -263,6 +272,7 @@ Q = torch.ones(1, 4, 8, 64)
     (lambda: lt.sdpa(Q, Q[:, :3], Q[:, :3], enable_gqa=True), ValueError, "heads of Q a multiple"),
     (lambda: lt.sdpa(Q[0, 0], Q[0, 0], Q[0, 0]), ValueError, "found [8, 64], [8, 64], [8, 64]"),
     (lambda: lt.sdpa(Q, Q, Q, scale=0.0), ValueError, "scale: expected a number > 0"),
+    (lambda: lt.sdpa(Q, Q, Q, scale="1"), ValueError, "scale: expected a number > 0, found '1'"),
     (lambda: lt.sdpa(Q, Q, Q, window=(3, 0)), ValueError, "window: not an option"),
     (lambda: lt.sdpa(Q, Q, Q, preset="sm100.e4m3"), lostbits.NoEvidenceError, "allow_unverified"),
 ])

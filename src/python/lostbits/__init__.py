@@ -11,7 +11,8 @@ come from the C++ that the program `lostbits` runs.
     ...     print(lostbits.gemm(a, a.T, machine="hopper:wgmma:e4m3:f32", promote=every))
     >>> print(lostbits.exact_gemm(a, a.T))
 
-Every error about an argument is a ValueError that says what was expected and what was found.
+An argument of a wrong type, shape or value is a ValueError that says what was expected and what
+was found. (A missing or unknown one is Python's own TypeError.)
 """
 
 from ._attention import attention, attention_presets, exact_attention

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from . import _lostbits
+from ._core import core
 
 Words = tuple[np.ndarray, str]
 
@@ -26,7 +26,7 @@ def _dtype_of(name: str) -> np.dtype | None:
     return np.dtype(name) if name in ("float16", "float32", "float64") else None
 
 
-_DTYPES = {name: _dtype_of(name) for name in _lostbits.formats()}
+_DTYPES = {name: _dtype_of(name) for name in core.formats()}
 
 
 def _is_torch(x: Any) -> bool:
@@ -64,11 +64,18 @@ def _from_torch(x: Any, name: str) -> Words:
             f"found dtype {x.dtype}"
         )
     signed = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[x.element_size()]
-    words = x.detach().contiguous().view(signed).numpy()
+    # Bits, not a view that negates them when it is read (x.conj().imag).
+    words = x.detach().resolve_conj().resolve_neg().contiguous().view(signed).numpy()
     return words.view(_UNSIGNED[words.itemsize]), format if format in _DTYPES else ""
 
 
-def take(x: Any, name: str, format: str = "") -> Words:
+def spelling(format: Any) -> str:
+    """The name of a format, given as one or as a dtype of numpy, ml_dtypes or torch."""
+    name = format if isinstance(format, str) else str(getattr(format, "__name__", format))
+    return name.removeprefix("torch.")
+
+
+def take(x: Any, name: str, format: Any = "") -> Words:
     """(words, format) of an array; format is "" for unsigned integers. `format` names theirs."""
     if _is_torch(x):
         words, found = _from_torch(x, name)
@@ -77,7 +84,7 @@ def take(x: Any, name: str, format: str = "") -> Words:
     elif hasattr(x, "__dlpack__"):
         if x.__dlpack_device__()[0] != _CPU:
             raise ValueError(f"{name}: expected an array on the CPU, found {x.__dlpack_device__()}")
-        words, found = _lostbits.from_dlpack(x)
+        words, found = core.from_dlpack(x)
         words = words if words.flags.c_contiguous else words.copy(order="C")
     else:
         if x is None:
@@ -86,9 +93,10 @@ def take(x: Any, name: str, format: str = "") -> Words:
             words, found = _from_numpy(np.asarray(x, dtype=np.float64), name)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}: expected an array, found {type(x).__name__}") from error
+    format = spelling(format)
     if not format:
         return words, found
-    format = _lostbits.format_name(format)
+    format = core.format_name(format)
     if found not in ("", format):
         raise ValueError(f"{name}: expected {format} elements, found {found}")
     return words, format
@@ -130,6 +138,6 @@ def giver(x: Any) -> Callable[[Words], Any]:
 def values(x: Any, name: str, format: str = "") -> np.ndarray:
     """The exact values of an array, in float64."""
     words, found = take(x, name, format)
-    decoded, _ = _lostbits.decode((words, found), "", "", 0)
+    decoded, _ = core.decode((words, found), "", "", 0)
     width = np.float64 if decoded.itemsize == 8 else np.float32
     return decoded.view(width).astype(np.float64)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
-from . import _lostbits
-from ._arrays import giver, take, take_optional, take_scales
+from ._arrays import giver, spelling, take, take_optional, take_scales
+from ._core import core
 
 
 def attention(
@@ -29,7 +30,7 @@ def attention(
     v_descale: Any = None,
     sinks: Any = None,
     exp2: str = "",
-    output_format: str = "",
+    output_format: Any = "",
     return_lse: bool = False,
     allow_unverified: bool = False,
     threads: int = 0,
@@ -42,7 +43,7 @@ def attention(
               encoded to nearest even, saturating (BF16 presets: to BF16)
     preset    `lostbits.attention_presets()`: which kernel, with which accumulation
     accumulation   of P V: "one-level", "per-tile", "every-n", "exact" (study only); "": the
-              preset's. interval: key tiles between flushes under every-n
+              preset's. interval: key tiles between flushes under every-n; 0: the preset's, or 4
     decode    the kernel for few query rows: "auto", "on", "off"
     block_m, block_n   rows and keys of a tile; 0: the kernel's. splits: ranges of keys merged by a
               second kernel
@@ -61,7 +62,8 @@ def attention(
     the hardware's arithmetic takes them. Raises ValueError on shapes that do not fit, naming all
     three, and NoEvidenceError for a preset that is assumed. Source: sim/attention.h, sim/recipe.h.
     """
-    o, lse = _lostbits.attention(
+    check_interval(preset, accumulation, interval)
+    o, lse = core.attention(
         take(q, "q"),
         take(k, "k"),
         take(v, "v"),
@@ -81,7 +83,7 @@ def attention(
         take_scales(v_descale, "v_descale"),
         take_optional(sinks, "sinks"),
         exp2,
-        output_format,
+        spelling(output_format),
         allow_unverified,
         threads,
     )
@@ -115,7 +117,7 @@ def exact_attention(
     2^-44 (1 + A) v_descale sum(weight |V|) of the truth. A row that sees no key gives zeros and
     -Inf, or its sink. Errors as `attention`. Source: sim/attention.h.
     """
-    o, lse = _lostbits.exact_attention(
+    o, lse = core.exact_attention(
         take(q, "q"),
         take(k, "k"),
         take(v, "v"),
@@ -136,12 +138,21 @@ def exact_attention(
 
 def attention_presets() -> list[str]:
     """The names of the attention kernels."""
-    return _lostbits.attention_presets()
+    return core.attention_presets()
 
 
 def _window(window: tuple[int, int] | None) -> list[int]:
     if window is None:
         return []
-    if len(window) != 2:
-        raise ValueError(f"window: expected (left, right), found {window!r}")
-    return [int(side) for side in window]
+    try:
+        left, right = (operator.index(side) for side in window)
+    except (TypeError, ValueError):
+        raise ValueError(f"window: expected (left, right), found {window!r}") from None
+    return [left, right]
+
+
+def check_interval(preset: str, accumulation: str, interval: int) -> None:
+    """An interval means something under every-n alone."""
+    every = accumulation == "every-n" or (not accumulation and ".every-" in str(preset))
+    if interval and not every:
+        raise ValueError(f"interval: expected 0 without accumulation='every-n', found {interval!r}")

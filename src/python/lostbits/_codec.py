@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from . import _lostbits
-from ._arrays import giver, take
+from ._arrays import giver, spelling, take
+from ._core import core
 
 
 def encode(
     x: Any,
-    format: str,
+    format: Any,
     *,
     like: str = "",
     rounding: str = "",
@@ -24,7 +24,8 @@ def encode(
     """Values to codes of `format`, each rounded once from its exact value.
 
     x         array of float64, float32, float16, bfloat16 or any FP8, FP6, FP4 type; any shape
-    format    any library's spelling: "float8_e4m3fn", "e5m2", "__nv_fp8_e4m3", "F8_E4M3", ...
+    format    any library's spelling: "float8_e4m3fn", "e5m2", "__nv_fp8_e4m3", "F8_E4M3", ..., or
+              a dtype of numpy, ml_dtypes or torch
     like      every choice as a library makes it: "cuda", "cuda_nosat", "torch" (before 2.12),
               "torch_2_12", "ml_dtypes", "ml_dtypes_saturating", "onnx", "onnx_nosat"
     rounding  without `like`: "nearest-even" (default), "nearest-away", "toward-zero", "up", "down",
@@ -44,17 +45,17 @@ def encode(
 
     Source: fp8/codec.h; fp8/preset.h says against which versions `like` was measured.
     """
-    out = _lostbits.encode(
-        take(x, "x"), format, like, rounding, overflow, random_bits, seed, threads
+    out = core.encode(
+        take(x, "x"), spelling(format), like, rounding, overflow, random_bits, seed, threads
     )
     return giver(x)(out)
 
 
-def decode(codes: Any, format: str = "", *, like: str = "", threads: int = 0) -> Any:
+def decode(codes: Any, format: Any = "", *, like: str = "", threads: int = 0) -> Any:
     """Codes to their values, exactly.
 
     codes     array of a float type, or of unsigned integers that hold codes; any shape
-    format    of unsigned integers; beside a typed array it must agree
+    format    of unsigned integers, a name or a dtype; beside a typed array it must agree
     like      the bits of a decoded NaN as a library has them ("cuda", "torch", "ml_dtypes", ...)
     threads   0: all
 
@@ -64,7 +65,7 @@ def decode(codes: Any, format: str = "", *, like: str = "", threads: int = 0) ->
     Raises ValueError on codes without a format, on bits above the format's, and on a format that
     contradicts the array's type. Source: fp8/codec.h.
     """
-    return giver(codes)(_lostbits.decode(take(codes, "codes"), format, like, threads))
+    return giver(codes)(core.decode(take(codes, "codes"), spelling(format), like, threads))
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,11 @@ class FormatInfo:
 
 def formats() -> list[str]:
     """The names of the formats. `finfo` describes one. Source: fp8/format.h."""
-    return _lostbits.formats()
+    return core.formats()
 
 
 def finfo(format: Any) -> FormatInfo:
     """Range and precision of a format: a name in any spelling, or a dtype of numpy, ml_dtypes or
     torch. Raises ValueError with the nearest names on an unknown one. Source: fp8/format.h."""
-    name = format if isinstance(format, str) else str(getattr(format, "__name__", format))
-    fields = json.loads(_lostbits.finfo(name.removeprefix("torch.")))
+    fields = json.loads(core.finfo(spelling(format)))
     return FormatInfo(**{**fields, "aliases": tuple(fields["aliases"])})

@@ -100,7 +100,8 @@ def capture(
     chunk     tokens a step of the prefill: memory, not results up to float32 rounding
 
     The model's own attention is torch's scaled_dot_product_attention in float32. Raises ValueError
-    for layers the model lacks, or that attend otherwise than through transformers' interface.
+    for layers the model lacks, that attend otherwise than through transformers' interface, or that
+    have sinks or a softcap.
     """
     count = model.config.get_text_config().num_hidden_layers
     layers = list(range(count)) if layers is None else layers
@@ -111,6 +112,11 @@ def capture(
 
     def attend(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> Any:
         layer = module.layer_idx
+        # torch's function takes neither, and would leave them out without a word.
+        for option, what in ("s_aux", "attention sinks"), ("softcap", "a softcap of its logits"):
+            if options.get(option) is not None:
+                raise ValueError(f"model: layer {layer} has {what} ({option}), which neither "
+                                 "the capture nor its file can hold")
         if layer in seen:
             new = query.shape[2]  # a cache puts earlier tokens before them
             seen[layer].append(tuple(x[0, :, -new:].bfloat16() for x in (query, key, value)))
@@ -139,6 +145,14 @@ def _joined(parts: tuple[Any, ...]) -> np.ndarray:
     """[heads, tokens, dim] pieces to one [tokens, heads, dim] array."""
     whole = torch.cat(parts, dim=1).transpose(0, 1).contiguous()
     return whole.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+
+
+def versions() -> dict[str, str]:
+    """Of what decides a figure's last bits."""
+    from . import __version__
+
+    return {"lostbits": __version__, "torch": torch.__version__,
+            "transformers": transformers.__version__}
 
 
 def sha256(path: str | pathlib.Path) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from . import _lostbits
-from ._arrays import giver, take, take_optional, take_scales
+from ._arrays import giver, spelling, take, take_optional, take_scales
+from ._core import core
 
 
 def machines(name: str = "") -> list[dict[str, Any]]:
@@ -19,7 +19,7 @@ def machines(name: str = "") -> list[dict[str, Any]]:
     alone also has its sources and a worked example. Raises ValueError with the nearest names.
     Source: sim/arch_table.h, whose rows name theirs.
     """
-    rows: list[dict[str, Any]] = json.loads(_lostbits.machines(name))
+    rows: list[dict[str, Any]] = json.loads(core.machines(name))
     return rows
 
 
@@ -49,7 +49,7 @@ def dot(
     zero are the machine's. Raises ValueError on shapes that do not fit, naming both, and
     NoEvidenceError (a ValueError) on an assumed row. Source: sim/accum.h.
     """
-    out = _lostbits.dot(
+    out = core.dot(
         take(a, "a"),
         take(b, "b"),
         take_optional(c, "c"),
@@ -83,7 +83,7 @@ def mma(
     Returns [m, n] in the accumulator's format and a's library. Errors as `dot`. Machines with block
     scales or FP64 run the integers, some 10 ns a product; the others run lanes. Source: sim/gemm.h.
     """
-    out = _lostbits.mma(
+    out = core.mma(
         take(a, "a"),
         take(b, "b"),
         take_optional(c, "c"),
@@ -107,7 +107,7 @@ def gemm(
     partial: str = "float32",
     scale_a: Any = None,
     scale_b: Any = None,
-    output_format: str = "",
+    output_format: Any = "",
     b_transposed: bool = False,
     allow_unverified: bool = False,
     threads: int = 0,
@@ -133,7 +133,7 @@ def gemm(
     Raises ValueError on shapes that do not fit, naming both, and on recipes no kernel defines.
     Source: sim/gemm_recipe.h, step by step.
     """
-    out = _lostbits.gemm(
+    out = core.gemm(
         take(a, "a"),
         take(b, "b"),
         take_optional(c, "c"),
@@ -143,7 +143,7 @@ def gemm(
         partial,
         take_scales(scale_a, "scale_a"),
         take_scales(scale_b, "scale_b"),
-        output_format,
+        spelling(output_format),
         b_transposed,
         allow_unverified,
         threads,
@@ -171,7 +171,7 @@ def exact_gemm(
     order; an exact zero is +0. Raises ValueError on shapes that do not fit, naming both, and on
     float64. Cost: about 1 ns a product and thread where exponents span little. Source: sim/exact.h.
     """
-    out = _lostbits.exact_gemm(
+    out = core.exact_gemm(
         take(a, "a", a_format), take(b, "b", b_format), b_transposed, threads
     )
     return giver(a)(out)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from . import _lostbits
-from ._arrays import giver, take, values
+from ._arrays import giver, spelling, take, values
+from ._core import core
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Quantized:
 
 
 def quantize(
-    x: Any, format: str = "e4m3", *, scale: str = "tensor", rule: str = "", threads: int = 0
+    x: Any, format: Any = "e4m3", *, scale: str = "tensor", rule: str = "", threads: int = 0
 ) -> Quantized:
     """Chooses scales from the largest magnitudes of x, divides, and encodes.
 
     x         [..., cols], finite, any type up to float32; the last axis is that of a dot product
-    format    of the codes; "e2m1" is FP4
+    format    of the codes, a name or a dtype; "e2m1" is FP4
     scale     which elements share a scale, and what it is stored in:
               "tensor"      all; float32, scales []
               "head"        x is [..., heads, dim]; float32, scales [heads]
@@ -61,8 +61,8 @@ def quantize(
     whose codes are then +0. Raises ValueError on values that are not finite and on shapes that do
     not fit. Source: fp8/scale.h, which names that of each rule.
     """
-    codes, scales, tensor, (rows, cols) = _lostbits.quantize(
-        take(x, "x"), format, scale, rule, threads
+    codes, scales, tensor, (rows, cols) = core.quantize(
+        take(x, "x"), spelling(format), scale, rule, threads
     )
     give = giver(x)
     return Quantized(give(codes), give(scales), tensor, (rows, cols), codes[1], scales[1])

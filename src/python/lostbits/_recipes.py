@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from . import _lostbits
 from ._arrays import _UNSIGNED, take
 from ._codec import finfo
+from ._core import core
+from ._lostbits import NoEvidenceError
 from ._products import gemm, machines
 
 ORDERS = ("ascending", "descending", "even-then-odd")
@@ -88,7 +89,7 @@ class Problem:
         """Whether a recipe gives every output; False for one that no kernel defines."""
         try:
             return not different(self.out, self.run(recipe), self.output_format).any()
-        except _lostbits.NoEvidenceError:
+        except NoEvidenceError:
             raise
         except ValueError:
             return False
@@ -130,7 +131,7 @@ def codes(x: Any, format: str, name: str) -> np.ndarray:
     words, found = take(x, name)
     if found in ("", format) or (found, format) == ("float32", "tf32"):
         return words
-    return _lostbits.encode((words, found), format, "", "", "", 32, 0, 0)[0]
+    return core.encode((words, found), format, "", "", "", 32, 0, 0)[0]
 
 
 def ordinals(words: np.ndarray, format: str) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +148,7 @@ def ordinals(words: np.ndarray, format: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _as_floats(words: np.ndarray, format: str) -> np.ndarray:
-    decoded = _lostbits.decode((np.ascontiguousarray(words), format), "", "", 0)[0]
+    decoded = core.decode((np.ascontiguousarray(words), format), "", "", 0)[0]
     return decoded.view(np.float64 if decoded.itemsize == 8 else np.float32)
 
 
@@ -155,6 +156,22 @@ def different(x: np.ndarray, y: np.ndarray, format: str) -> np.ndarray:
     """Where words differ; a NaN equals a NaN, whose bits machines do not pin."""
     nan_x, nan_y = (np.isnan(_as_floats(z, format)) for z in (x, y))
     return (x != y) & ~(nan_x & nan_y)
+
+
+def ulps_apart(x: np.ndarray, y: np.ndarray, format: str) -> np.ndarray:
+    """How many numbers apart; infinite where exactly one is NaN."""
+    (x_place, x_nan), (y_place, y_nan) = ordinals(x, format), ordinals(y, format)
+    apart = np.abs(x_place - y_place).astype(np.float64)
+    return np.where(x_nan & y_nan, 0, np.where(x_nan != y_nan, np.inf, apart))
+
+
+def ulp_text(ulps: float) -> str:
+    return "one of them NaN" if np.isinf(ulps) else f"{ulps:.0f} ulp"
+
+
+def word_text(word: np.generic, format: str) -> str:
+    digits = 2 * word.itemsize
+    return f"0x{int(word):0{digits}X} ({_as_floats(np.array([word]), format)[0]!s})"
 
 
 def machines_like(format_a: str, format_b: str, accumulator: str = "") -> list[str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import _lostbits
-from ._arrays import take, take_optional
+from ._arrays import Words, spelling, take, take_optional
+from ._core import core
 
 
 class Report(dict[str, Any]):
-    """What a command of the program says: as a dict what its --json prints (numbers that are not
-    finite as "nan", "inf", "-inf"), as a str what it prints for people."""
+    """What a command of the program says: as a dict what its --json prints but for
+    "schema_version" and "command" (numbers that are not finite as "nan", "inf", "-inf"), as a str
+    what it prints for people."""
 
     def __init__(self, json_and_text: tuple[str, str]):
         super().__init__(json.loads(json_and_text[0]))
@@ -58,14 +59,14 @@ def explain(
     if not line and (a is None) != (b is None):
         raise ValueError("expected both a and b, a line of hex, or neither; found one of them")
     return Report(
-        _lostbits.explain(
+        core.explain(
             line.replace("\n", " "),
-            None if line else take_optional(a, "a"),
-            take_optional(b, "b"),
+            None if line else _vector(a, "a"),
+            _vector(b, "b"),
             take_optional(c, "c"),
             machine,
-            take_optional(scale_a, "scale_a"),
-            take_optional(scale_b, "scale_b"),
+            _vector(scale_a, "scale_a"),
+            _vector(scale_b, "scale_b"),
             promote,
             str(step),
             width,
@@ -74,7 +75,14 @@ def explain(
     )
 
 
-def measure_error(out: Any, reference: Any, *, ulp_format: str = "") -> Report:
+def _vector(x: Any, name: str) -> Words | None:
+    taken = take_optional(x, name)
+    if taken is not None and taken[0].ndim != 1:
+        raise ValueError(f"{name}: expected one axis, found shape {list(taken[0].shape)}")
+    return taken
+
+
+def measure_error(out: Any, reference: Any, *, ulp_format: Any = "") -> Report:
     """How far results lie from a reference, element by element. print() it.
 
     out, reference   of one shape; floats of any type. With e = out - reference, over the elements
@@ -87,7 +95,7 @@ def measure_error(out: Any, reference: Any, *, ulp_format: str = "") -> Report:
     NaN and Inf do not match. Raises ValueError on two shapes, naming both. Source: sim/error.h.
     """
     return Report(
-        _lostbits.measure_error(take(out, "out"), take(reference, "reference"), ulp_format)
+        core.measure_error(take(out, "out"), take(reference, "reference"), spelling(ulp_format))
     )
 
 
@@ -122,7 +130,7 @@ def compare(
     two differ what moving it alone does. Raises ValueError as `gemm`. Source: sim/compare.h.
     """
     return Report(
-        _lostbits.compare(
+        core.compare(
             machine_a,
             machine_b,
             take_optional(a, "a"),
@@ -175,14 +183,24 @@ def needle(
     """
     if (q is None) != (k is None) or (q is None) != (v is None):
         raise ValueError("expected q, k and v, or none of them; found some")
+    grid = {"contexts": contexts, "means": means, "weights": weights}
+    if wrong := [name for name, x in grid.items() if not isinstance(x, Iterable)]:
+        raise ValueError(f"{wrong[0]}: expected numbers in a list, found {grid[wrong[0]]!r}")
+    grid = {name: list(x) for name, x in grid.items()}
+    others = {"trials": trials != 256, "head_dim": head_dim != 128, "seed": seed != 0}
+    ours = {"scale": scale != "1", "rows": rows != 1}
+    for name, given in ours.items() if q is None else {**grid, **others}.items():
+        if given:
+            beside = "without" if q is None else "beside"
+            raise ValueError(f"{name}: expected none {beside} q, k and v, which would not be read")
     if q is not None:
         return Report(
-            _lostbits.needle_tensors(
+            core.needle_tensors(
                 take(q, "q"), take(k, "k"), take(v, "v"), scale, rows, width, threads
             )
         )
     return Report(
-        _lostbits.needle(
-            list(contexts), list(means), list(weights), trials, head_dim, seed, width, threads
+        core.needle(
+            *grid.values(), trials, head_dim, seed, width, threads
         )
     )

@@ -11,9 +11,11 @@ them. The file holds
     k   [heads, context, 1, dim]       v alike
 
 for every chosen KV head, in the order asked for: `lostbits needle` counts them as "batch". Codes
-are E4M3 at scale 1 (--dtype e4m3, what vLLM's FP8 cache holds by default) or values in BF16. The
-file's metadata name the model, the text, their SHA-256, the heads and the softmax scale. needle
-takes 1 / sqrt(dim) for that scale, so where the model has another, a line says so.
+are E4M3 at scale 1 (--dtype e4m3, what vLLM's FP8 cache holds without calibrated scales) or values
+in BF16. The file's metadata name the model, the text, their SHA-256, the heads, the softmax scale,
+the sliding window (0: none; both one a head where they differ) and versions. needle takes
+1 / sqrt(dim) for the scale, and all keys: where a model has another scale or a shorter window, a
+line says so.
 
 --table writes the figures of `lostbits.heads` of every query head as CSV, for several contexts.
 
@@ -40,6 +42,8 @@ from ._codec import encode
 if TYPE_CHECKING:
     from ._models import LayerTensors
 
+
+__all__ = ["read", "save", "stack", "table", "write_table"]
 
 _NAMES = {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3"}  # ml_dtypes' and safetensors' spelling
 
@@ -136,7 +140,9 @@ def table(
 
 
 def write_table(path: str | os.PathLike[str], figures: Sequence[dict[str, float]]) -> None:
-    """CSV with six significant digits."""
+    """CSV with six significant digits. Raises ValueError without a line."""
+    if not figures:
+        raise ValueError("figures: expected one line at least, found none")
     path = pathlib.Path(path)
     part = path.with_name(path.name + ".part")
     with part.open("w", newline="") as file:
@@ -146,11 +152,27 @@ def write_table(path: str | os.PathLike[str], figures: Sequence[dict[str, float]
     part.replace(path)
 
 
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected N,N,..., found {text!r}") from None
+def numbers(text: str) -> list[int]:
+    """The argument of a program: N,N,..., all above 0."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"expected N,N,... above 0, found {text!r}")
+    return [int(part) for part in parts]
+
+
+def count(text: str) -> int:
+    """The argument of a program: 0, 1, 2, ..."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number, 0 or more, found {text!r}")
+    return int(text)
+
+
+def place(text: str) -> pathlib.Path:
+    """The argument of a program: a file to write, in a folder that is there."""
+    path = pathlib.Path(text)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file in a folder, found {text!r}")
+    return path
 
 
 def _heads(text: str) -> list[tuple[int, int]]:
@@ -168,20 +190,22 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("model", help=".gguf file or Hugging Face folder")
     parser.add_argument("text", type=pathlib.Path, help="UTF-8 text, read from its beginning")
-    parser.add_argument("--out", type=pathlib.Path, help="the .safetensors file to write")
-    parser.add_argument("--table", type=pathlib.Path, help="the .csv file to write")
+    parser.add_argument("--out", type=place, help="the .safetensors file to write")
+    parser.add_argument("--table", type=place, help="the .csv file to write")
     parser.add_argument("--heads", type=_heads, help="KV heads as LAYER.HEAD,...; default all")
-    parser.add_argument("--context", type=_numbers, default=[4096], metavar="N,...",
+    parser.add_argument("--context", type=numbers, default=[4096], metavar="N,...",
                         help="tokens; --out has the longest, --table all; default %(default)s")
-    parser.add_argument("--queries", type=int, default=16,
+    parser.add_argument("--queries", type=count, default=16,
                         help="last queries kept or averaged over; default %(default)s")
     parser.add_argument("--dtype", choices=["bf16", "e4m3"], default="bf16")
-    parser.add_argument("--chunk", type=int, default=8192,
+    parser.add_argument("--chunk", type=count, default=8192,
                         help="tokens a step of the prefill (memory); default %(default)s")
-    parser.add_argument("--threads", type=int, default=0, help="0: all")
+    parser.add_argument("--threads", type=count, default=0, help="0: all")
     arguments = parser.parse_args(argv)
     if not arguments.out and not arguments.table:
         parser.error("expected --out or --table, found neither")
+    if not arguments.chunk:
+        parser.error("--chunk: expected 1 or more, found 0")
     if not 0 < arguments.queries < min(arguments.context):
         parser.error(f"--queries: expected 1 to {min(arguments.context) - 1}, "
                      f"found {arguments.queries}")
@@ -198,18 +222,34 @@ def _write(arguments: argparse.Namespace, layers: Sequence[LayerTensors]) -> Non
     tensors = stack(layers, chosen, arguments.queries)
     if arguments.dtype == "e4m3":
         tensors = {name: encode(x, "e4m3") for name, x in tensors.items()}
-    scale = {each.layer: each.softmax_scale for each in layers}[chosen[0][0]]
-    if abs(scale * tensors["q"].shape[3] ** 0.5 - 1) > 1e-6:
-        print(f"lostbits.dump: softmax scale {scale}, not 1 / sqrt(dim)", file=sys.stderr)
+    by_number = {each.layer: each for each in layers}
+    scales = {layer: by_number[layer].softmax_scale for layer, _ in chosen}
+    windows = {layer: by_number[layer].window for layer, _ in chosen}
+    for layer, scale in scales.items():
+        if abs(scale * tensors["q"].shape[3] ** 0.5 - 1) > 1e-6:
+            print(f"lostbits.dump: layer {layer}: softmax scale {scale}, not 1 / sqrt(dim)",
+                  file=sys.stderr)
+    for layer, window in windows.items():
+        if window and window < tensors["k"].shape[1]:
+            print(f"lostbits.dump: layer {layer}: a query sees a window of {window} keys, the file "
+                  f"has all {tensors['k'].shape[1]}", file=sys.stderr)
     metadata = {
         "heads": ",".join(f"{layer}.{head}" for layer, head in chosen),
         "model": pathlib.Path(arguments.model).name,
         "model_sha256": _models.sha256(arguments.model),
         "text": arguments.text.name,
         "text_sha256": _models.sha256(arguments.text),
-        "softmax_scale": repr(scale),
+        "softmax_scale": _list(scales[layer] for layer, _ in chosen),
+        "sliding_window": _list(windows[layer] or 0 for layer, _ in chosen),
+        **_models.versions(),
     }
     save(arguments.out, tensors, metadata)
+
+
+def _list(values: Iterable[float]) -> str:
+    """One value where all are the same, else one a head."""
+    found = [repr(x) for x in values]
+    return found[0] if len(set(found)) == 1 else ",".join(found)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

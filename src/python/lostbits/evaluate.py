@@ -27,6 +27,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from .dump import count, numbers, place
+
+__all__ = ["IMPLEMENTATIONS", "Haystack", "ask", "by_position", "haystack", "losses", "run"]
+
 IMPLEMENTATIONS = (
     "sdpa",  # torch's, in float32: the model itself
     "lostbits_fa3_bf16",
@@ -52,8 +56,9 @@ class Haystack(NamedTuple):
 def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> Haystack:
     """The text from its beginning with `keys` needles, `context` tokens in all.
 
-    Key i of n stands at about (i + 1/2) / n of the context, behind a sentence. Raises ValueError
-    where the text is too short, or there are more keys than names.
+    Key i of n stands at about (i + 1/2) / n of the context, behind a sentence; before one that
+    would push it off the end. Raises ValueError where the text is too short, where there are more
+    keys than names, and where they do not fit.
     """
     from . import _models
 
@@ -67,25 +72,32 @@ def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> H
     own: list[bool] = []
     length = 0
 
-    def add(piece: str, is_text: bool) -> None:
-        nonlocal length
-        special = not parts  # a first token, where the model has one
-        ids = tokenizer(piece, return_tensors="pt", add_special_tokens=special).input_ids
-        parts.append(ids)
-        own.extend([is_text] * ids.shape[1])
-        length += ids.shape[1]
+    def tokens(piece: str, first: bool) -> Any:
+        return tokenizer(piece, return_tensors="pt", add_special_tokens=first).input_ids
 
+    def add(piece: Any, is_text: bool) -> None:
+        nonlocal length
+        parts.append(piece)
+        own.extend([is_text] * piece.shape[1])
+        length += piece.shape[1]
+
+    needles = [tokens(f"{QUESTION.format(name)} {number}.", False) for name, number in hidden]
     placed = 0
     while length < context:
-        if placed < keys and length >= (placed + 0.5) / keys * context:
-            name, number = hidden[placed]
-            add(QUESTION.format(name) + f" {number}.", False)
-            placed += 1
-            continue
         sentence = next(sentences, None)
         if sentence is None:
             raise ValueError(f"text: expected at least {context} tokens, found {length}")
-        add(sentence, True)
+        piece = tokens(sentence, not parts)
+        while placed < keys and parts:
+            behind = length + piece.shape[1] + needles[placed].shape[1]
+            if length < (placed + 0.5) / keys * context and behind <= context:
+                break
+            add(needles[placed], False)
+            placed += 1
+            if length > context:
+                raise ValueError(f"keys: expected no more than fit in {context} tokens, "
+                                 f"found {keys}: one is cut off")
+        add(piece, True)
     if placed < keys:
         raise ValueError(f"text: its sentences are too long for {keys} keys in {context} tokens")
     ids = _models.torch.cat(parts, dim=1)[:, :context]
@@ -93,20 +105,33 @@ def haystack(tokenizer: Any, text: str, context: int, keys: int, seed: int) -> H
 
 
 def losses(model: Any, ids: Any, hidden: Any, chunk: int = 512) -> Any:
-    """-log p of tokens 1 ... n - 1 of ids [1, n], in nats, from the last layer's hidden states."""
+    """-log p of tokens 1 ... n - 1 of ids [1, n], in nats, from the last layer's hidden states.
+
+    No more than `chunk` rows of logits exist at a time. Raises ValueError for a model whose logits
+    are not made of these states as here."""
     from ._models import torch
 
     found = []
-    head, cap = model.get_output_embeddings(), model.config.get_text_config()
     with torch.inference_mode():
+        few = ids[:, :8]
+        ours = _logits(model, model.base_model(few, use_cache=False).last_hidden_state)
+        theirs = model(few, use_cache=False).logits.float()
+        if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max())):
+            raise ValueError(f"model: expected logits of output embeddings and a softcap alone, "
+                             f"found others in {type(model).__name__} (a logit scale?)")
         for begin in range(0, ids.shape[1] - 1, chunk):
             end = min(begin + chunk, ids.shape[1] - 1)
-            logits = head(hidden[0, begin:end]).float()
-            if softcap := getattr(cap, "final_logit_softcapping", None):
-                logits = softcap * torch.tanh(logits / softcap)
+            logits = _logits(model, hidden[0, begin:end])
             found.append(torch.nn.functional.cross_entropy(
                 logits, ids[0, begin + 1 : end + 1], reduction="none"))
     return torch.cat(found)
+
+
+def _logits(model: Any, hidden: Any) -> Any:
+    logits = model.get_output_embeddings()(hidden).float()
+    if cap := getattr(model.config.get_text_config(), "final_logit_softcapping", None):
+        logits = cap * (logits / cap).tanh()
+    return logits
 
 
 def by_position(losses: Any, own: Any, first: int = 1024) -> dict[str, float]:
@@ -146,15 +171,21 @@ def run(
     implementations: Sequence[str] = IMPLEMENTATIONS,
     log: Any = None,
 ) -> list[dict[str, Any]]:
-    """One dict a context and implementation; log, if set, is called with a line on each."""
+    """One dict a context and implementation; log, if set, is called with a line on each.
+
+    Raises ValueError, before the first run, as `haystack` and for unknown implementations."""
     from . import _models
     from . import transformers as _registered  # noqa: F401  registers the implementations
 
+    known = ["eager", *_models.transformers.AttentionInterface().valid_keys()]
+    if unknown := [name for name in implementations if name not in known]:
+        raise ValueError(f"implementations: expected some of {', '.join(known)}, "
+                         f"found {unknown[0]!r}")
+    haystacks = [haystack(tokenizer, text, context, keys, seed) for context in contexts]
     result = []
     before = model.config._attn_implementation
     try:
-        for context in contexts:
-            hay = haystack(tokenizer, text, context, keys, seed)
+        for context, hay in zip(contexts, haystacks, strict=True):
             for name in implementations:
                 start = time.monotonic()
                 model.set_attn_implementation(name)
@@ -187,21 +218,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("model", help=".gguf file or Hugging Face folder")
     parser.add_argument("text", type=pathlib.Path, help="UTF-8 prose")
-    parser.add_argument("--out", type=pathlib.Path, help="the .json file to write; default stdout")
-    parser.add_argument("--context", default="1024,2048,4096", metavar="N,...",
+    parser.add_argument("--out", type=place, help="the .json file to write; default stdout")
+    parser.add_argument("--context", type=numbers, default="1024,2048,4096", metavar="N,...",
                         help="tokens of a haystack; default %(default)s")
-    parser.add_argument("--keys", type=int, default=10, help="needles; default %(default)s")
+    parser.add_argument("--keys", type=count, default=10, help="needles; default %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of names and numbers")
     parser.add_argument("--implementations", default=",".join(IMPLEMENTATIONS), metavar="NAME,...",
                         help="attention implementations of transformers; default %(default)s")
-    parser.add_argument("--threads", type=int, default=0, help="of torch's products; 0: all")
+    parser.add_argument("--threads", type=count, default=0, help="of torch's products; 0: all")
     arguments = parser.parse_args(argv)
     try:
         from . import _models
 
         if arguments.threads:
             _models.torch.set_num_threads(arguments.threads)
-        contexts = [int(part) for part in arguments.context.split(",")]
         text = arguments.text.read_text(encoding="utf-8")
         model, tokenizer = _models.load(arguments.model)
         found = {
@@ -209,7 +239,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             "model_sha256": _models.sha256(arguments.model),
             "text": arguments.text.name,
             "text_sha256": _models.sha256(arguments.text),
-            "runs": run(model, tokenizer, text, contexts, arguments.keys, arguments.seed,
+            "versions": _models.versions(),
+            "runs": run(model, tokenizer, text, arguments.context, arguments.keys, arguments.seed,
                         arguments.implementations.split(","), _line),
         }
     except (ValueError, ImportError, OSError) as error:

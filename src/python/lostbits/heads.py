@@ -15,6 +15,9 @@ from ._arrays import values
 from ._attention import attention, exact_attention
 from ._codec import encode
 
+__all__ = ["describe", "error_figures", "key_figures", "range_figures", "value_figures",
+           "weight_figures"]
+
 _E4M3_MAX = 448.0  # OCP 8-bit Floating Point Specification, table 2
 _P_LOST = 2.0**-18  # FlashAttention-3 scales P by 2^8; below 2^-10 E4M3 rounds to zero
 _TINY = np.finfo(np.float64).tiny
@@ -47,7 +50,10 @@ def value_figures(v: Any) -> dict[str, float]:
 def key_figures(k: Any) -> dict[str, float]:
     """Outlier channels of K, [keys, dim] of one KV head: k_outlier, the largest channel's largest
     magnitude in units of the median channel's."""
-    peak = np.abs(values(k, "k")).max(0)
+    x = values(k, "k")
+    if x.ndim != 2 or not x.size:
+        raise ValueError(f"k: expected [keys, dim], found {list(x.shape)}")
+    peak = np.abs(x).max(0)
     return {"k_outlier": float(peak.max() / max(np.median(peak), _TINY))}
 
 
@@ -68,7 +74,9 @@ def weight_figures(q: Any, k: Any, softmax_scale: float = 0.0) -> dict[str, floa
 
     top_weight   of the heaviest key but the first; first_weight: of the first (the "sink")
     keys_used    1 / sum(weight^2): how many equal keys would weigh like these
-    keys_lost    share of keys whose P rounds to zero in E4M3: weight below 2^-18 of the largest
+    keys_lost    share of keys of at most 2^-18 of the largest weight, whose P rounds to zero in
+                 E4M3 at the row's maximum. An upper bound: the kernel takes the largest weight of
+                 the keys so far
     """
     x, y = values(q, "q"), values(k, "k")
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or len(x) > len(y):
@@ -97,10 +105,13 @@ def error_figures(
 
     q         [rows, heads_q, dim], the last queries over k and v [keys, heads_kv, dim]; causal
 
+    The kernel is the one that FlashAttention-3 takes for so many rows (`lostbits.attention`,
+    preset "fa3.sm90.e4m3", decode "auto", no splits).
     Each [heads_q]; errors are |o - exact|_2 / |exact|_2 over rows and channels:
     one_level, two_level   against exact attention on the same E4M3 codes: the arithmetic's error
     one_level_gain, two_level_gain   <o, exact> / <exact, exact>: 1 is right, less has shrunk
-    codes     of exact attention on the codes, against that on the values as given: the encoding's
+    codes     of exact attention on the codes, against that on the values as given, rounded to BF16
+              first, which they are in a model: the encoding's
     """
     codes = [encode(x, "e4m3") for x in (q, k, v)]
     options: dict[str, Any] = {"causal": True, "softmax_scale": softmax_scale, "threads": threads}

@@ -8,9 +8,10 @@ The marker gives the arguments that `matches_hardware` has no others for. `pytes
 FILE` writes every check, passed or not, as JSON:
 
     {"schema_version": 1, "lostbits": "0.1.0", "checks": [{"test", "outcome", "machine", "recipe",
-     "outputs", "different", "first", "worst", "fault", "matching_recipe", "explain"}]}
+     "outputs", "different", "first", "worst", "fault", "matching_recipe", "explain",
+     "explain_python"}]}
 
-(the last five where outputs differ). Checks of `assert_matches_hardware` without the fixture are in
+(the last six where outputs differ). Checks of `assert_matches_hardware` without the fixture are in
 it where they fail. Works under pytest-xdist.
 """
 
@@ -42,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     path = config.getoption("--lostbits-report")
     if path and not hasattr(config, "workerinput"):  # xdist: the controller writes
+        if not pathlib.Path(path).absolute().parent.is_dir():
+            raise pytest.UsageError(f"--lostbits-report: expected a file in a folder, found {path}")
         config.pluginmanager.register(_Reporter(pathlib.Path(path)), "lostbits-reporter")
 
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from . import _lostbits
 from ._arrays import take
+from ._codec import finfo
+from ._core import core
 from ._products import exact_gemm
 from ._recipes import (
     Problem,
     Recipe,
-    _as_floats,
     candidates,
     codes,
     different,
@@ -29,6 +29,9 @@ from ._recipes import (
     ordinals,
     row_of,
     sieve,
+    ulp_text,
+    ulps_apart,
+    word_text,
 )
 
 __all__ = ["HardwareMismatch", "Recipe", "assert_fp8_close", "assert_matches_hardware",
@@ -64,14 +67,16 @@ def assert_matches_hardware(
     out       [m, n] float32, bfloat16 or float16, of any library
     a, b, c, scale_a, scale_b, b_transposed, allow_unverified, threads   as `lostbits.gemm`; beside
               scales a and b must be codes
-    machine   the matrix unit
-    recipe    a Recipe, or some of its fields: {"promote": 4, "split_k": 2}; None: the unit alone
+    machine   the matrix unit. FP8, FP6 and FP4 operands must have its formats
+    recipe    a Recipe of this machine, or some of its fields: {"promote": 4, "split_k": 2}; None:
+              the unit alone
 
     Two NaNs are equal. Raises HardwareMismatch (an AssertionError) that tells how many outputs
     differ, the first and the worst in hex and in ulp (numbers of the output's format between the
     two, plus one), what is wrong where that can be told (zeros, a tile of outputs or of k left
-    out, another recipe that does match, exact arithmetic), and the command that explains the first
-    (operands too long to paste go into a file of the temporary folder).
+    out, another recipe that does match, exact arithmetic), and how to explain the first: a command
+    of the program, and the same from Python (operands too long to paste go into a file of the
+    temporary folder).
     Raises ValueError as `lostbits.gemm`.
     """
     result = check_against_hardware(
@@ -97,7 +102,8 @@ def check_against_hardware(
     threads: int = 0,
 ) -> dict[str, Any]:
     """What assert_matches_hardware finds, as a dict that json can write: "outputs", "different",
-    and where that is not 0 "first", "worst", "fault", "matching_recipe", "explain"."""
+    and where that is not 0 "first", "worst", "fault", "matching_recipe", "explain" (a command) and
+    "explain_python" (the same from Python)."""
     wanted = _recipe(machine, recipe)
     problem = _problem(out, a, b, c, wanted.machine, scale_a, scale_b, b_transposed,
                        allow_unverified, threads)
@@ -111,14 +117,14 @@ def check_against_hardware(
     }
     if result["different"]:
         places = np.argwhere(wrong)
-        ulps = _ulps(problem.out, expected, problem.output_format)
+        ulps = ulps_apart(problem.out, expected, problem.output_format)
         worst = places[np.argmax(ulps[wrong])]
         for name, place in ("first", places[0]), ("worst", worst):
             result[name] = _point(problem, expected, ulps, tuple(int(i) for i in place))
         match = _other_recipe(problem, wanted, wrong)
         result["matching_recipe"] = None if match is None else vars(match)
         result["fault"] = _fault(problem, wanted, expected, wrong, match)
-        result["explain"] = _explain(problem, wanted, tuple(places[0]))
+        result["explain"], result["explain_python"] = _explain(problem, wanted, tuple(places[0]))
     return result
 
 
@@ -142,15 +148,15 @@ def infer_recipe(
               formats, each under one of its machines (those with assumed evidence too)
 
     Returns all recipes that give every output, the plainest first, and of several that are one
-    function for this k only the plainest. None, if the kernel is wrong or does something that is
-    not modelled; several, if these operands do not tell them apart. N(0, 1) and a k of 1024 tell
-    promotion intervals; splits and orders of promoted sums need magnitudes that change along k by
-    2^10 and more, for FP32 adds a few alike partial sums exactly. Tried: promotion every 1 to 128
-    instructions, 2 to 32 ranges of k in FP32 or BF16, k ascending or descending, two accumulators
-    that take turns. Raises ValueError as `lostbits.gemm`. Source: sim/gemm_recipe.h.
+    function for this k only the plainest. An empty list, if the kernel is wrong or does something
+    that is not modelled; several recipes, if these operands do not tell them apart. N(0, 1) and a k
+    of 1024 tell promotion intervals; splits and orders of promoted sums need magnitudes that change
+    along k by 2^10 and more, for FP32 adds a few alike partial sums exactly. Tried: promotion every
+    1 to 128 instructions, 2 to 32 ranges of k in FP32 or BF16, k ascending or descending, two
+    accumulators that take turns. Raises ValueError as `lostbits.gemm`. Source: sim/gemm_recipe.h.
     """
     if machine:
-        names = [_lostbits.machine_name(machine)]
+        names = [core.machine_name(machine)]
     else:
         formats = [take(x, name)[1] for x, name in ((a, "a"), (b, "b"))]
         names = machines_like(*formats)
@@ -172,15 +178,17 @@ def assert_fp8_close(x: Any, y: Any, ulps: int = 1, *, format: str = "") -> None
               next to the largest number
 
     Raises AssertionError with how many lie farther apart, the first and the farthest; ValueError,
-    naming both, where shapes or types differ.
+    naming both, where shapes or types differ, and for ulps below 0.
     """
+    if not isinstance(ulps, int | float | np.number) or not ulps >= 0:
+        raise ValueError(f"ulps: expected 0 or more, found {ulps!r}")
     (x_words, x_format), (y_words, y_format) = take(x, "x", format), take(y, "y", format)
     if x_words.shape != y_words.shape or x_format != y_format or not x_format:
         raise ValueError(
             f"expected arrays of one shape and format, found {list(x_words.shape)} of "
             f"{x_format or 'raw codes'} and {list(y_words.shape)} of {y_format or 'raw codes'}"
         )
-    apart = _ulps(x_words, y_words, x_format)
+    apart = ulps_apart(x_words, y_words, x_format)
     far = apart > ulps
     if not far.any():
         return
@@ -188,8 +196,8 @@ def assert_fp8_close(x: Any, y: Any, ulps: int = 1, *, format: str = "") -> None
     lines = [f"{far.sum()} of {far.size} elements of {x_format} are more than {ulps} ulp apart"]
     for name, place in ("first", places[0]), ("worst", places[np.argmax(apart[far])]):
         at = tuple(int(i) for i in place)
-        pair = " and ".join(_word(words[at], x_format) for words in (x_words, y_words))
-        lines.append(f"  {name}  {list(at)}: {pair}, {_ulp_text(apart[at])}")
+        pair = " and ".join(word_text(words[at], x_format) for words in (x_words, y_words))
+        lines.append(f"  {name}  {list(at)}: {pair}, {ulp_text(apart[at])}")
     raise AssertionError("\n".join(lines))
 
 
@@ -197,9 +205,13 @@ def assert_fp8_close(x: Any, y: Any, ulps: int = 1, *, format: str = "") -> None
 
 
 def _recipe(machine: str, recipe: Recipe | Mapping[str, Any] | None) -> Recipe:
-    name = _lostbits.machine_name(machine)
+    name = core.machine_name(machine)
     if isinstance(recipe, Recipe):
         recipe = vars(recipe)
+    if not isinstance(recipe, Mapping | None):
+        raise ValueError(f"recipe: expected a Recipe or some of its fields, found {recipe!r}")
+    if recipe and (its := core.machine_name(recipe.get("machine", name))) != name:
+        raise ValueError(f"recipe: expected one of {name}, the machine asked for, found {its}")
     fields = {key: value for key, value in (recipe or {}).items() if key != "machine"}
     known = [key for key in Recipe.__dataclass_fields__ if key != "machine"]
     unknown = [key for key in fields if key not in known]
@@ -214,8 +226,11 @@ def _problem(
 ) -> Problem:
     row = row_of(machine)
     for x, scale, name in (a, scale_a, "a"), (b, scale_b, "b"):
-        if scale is not None and take(x, name)[1] not in ("", row[name]):
+        found = take(x, name)[1]
+        if scale is not None and found not in ("", row[name]):
             raise ValueError(f"{name}: expected {row[name]} codes beside a scale")
+        if found not in ("", row[name]) and finfo(found).bits <= 8:  # codes, not values
+            raise ValueError(f"{name}: expected {row[name]}, which {machine} reads, found {found}")
     words, output_format = take(out, "out")
     a_codes, b_codes = codes(a, row["a"], "a"), codes(b, row["b"], "b")
     if b_codes.ndim == 2 and b_transposed:
@@ -263,13 +278,16 @@ def _fault(
         return "every output is zero"
     if zero[wrong].all():
         return f"outputs in {box} are zeros: a tile was not written"
+    exact = _is_exact(problem, wanted)
+    if exact and (match is None or match.machine != wanted.machine):
+        return "every output is the exact sum, rounded once: no matrix unit added these" + (
+            "" if match is None else f", or {match}"
+        )
     if match is not None:
         return f"another recipe gives every output: {match}"
     tile = _dropped_tile(problem, wanted, wrong)
     if tile:
         return f"the products of k = {tile[0]} to {tile[1] - 1} are missing: a tile was dropped"
-    if _is_exact(problem, wanted):
-        return "every output is the exact sum, rounded once: no matrix unit added these"
     if wrong.all():
         return "no known recipe gives these outputs"
     return f"no known recipe gives these outputs; all that differ lie in {box}"
@@ -311,35 +329,20 @@ def _is_exact(problem: Problem, wanted: Recipe) -> bool:
     return not different(problem.out, rounded, problem.output_format).any()
 
 
-def _ulps(x: np.ndarray, y: np.ndarray, format: str) -> np.ndarray:
-    """How many numbers apart; infinite where exactly one is NaN."""
-    (x_place, x_nan), (y_place, y_nan) = ordinals(x, format), ordinals(y, format)
-    apart = np.abs(x_place - y_place).astype(np.float64)
-    return np.where(x_nan & y_nan, 0, np.where(x_nan != y_nan, np.inf, apart))
-
-
-def _ulp_text(ulps: float) -> str:
-    return "one of them NaN" if np.isinf(ulps) else f"{ulps:.0f} ulp"
-
-
-def _word(word: np.generic, format: str) -> str:
-    digits = 2 * word.itemsize
-    return f"0x{int(word):0{digits}X} ({_as_floats(np.array([word]), format)[0]!s})"
-
-
 def _point(
     problem: Problem, expected: np.ndarray, ulps: np.ndarray, at: tuple[int, ...]
 ) -> dict[str, Any]:
     return {
         "index": list(at),
-        "out": _word(problem.out[at], problem.output_format),
-        "expected": _word(expected[at], problem.output_format),
-        "ulps": _ulp_text(ulps[at]),
+        "out": word_text(problem.out[at], problem.output_format),
+        "expected": word_text(expected[at], problem.output_format),
+        "ulps": ulp_text(ulps[at]),
     }
 
 
-def _explain(problem: Problem, wanted: Recipe, at: tuple[int, ...]) -> str:
-    """The command that follows one output through the machine; without splits and scales."""
+def _explain(problem: Problem, wanted: Recipe, at: tuple[int, ...]) -> tuple[str, str]:
+    """A command and a call of Python that follow one output through the machine; without splits
+    and scales."""
     def hexes(words: np.ndarray) -> str:
         return " ".join(f"{int(word):0{2 * words.itemsize}X}" for word in words)
 
@@ -347,19 +350,25 @@ def _explain(problem: Problem, wanted: Recipe, at: tuple[int, ...]) -> str:
     c = problem.options["c"]
     addend = f"{0 if c is None else int(c[row, col]):X}"
     line = f"{hexes(problem.a[row])} ; {hexes(problem.b[:, col])} ; {addend}"
+    argument = repr(line)
     if len(line) > _LONGEST_COMMAND:
         with tempfile.NamedTemporaryFile(
             "w", prefix="lostbits-explain-", suffix=".txt", delete=False
         ) as file:
             file.write(line + "\n")
-        line = file.name
+        line, argument = file.name, f"open({file.name!r}).read()"
     command = f"lostbits explain -m {shlex.quote(wanted.machine)} {shlex.quote(line)}"
+    call = f"print(lostbits.explain({argument}, machine={wanted.machine!r}"
     if wanted.promote:
         command += f" --promote {wanted.promote}"
+        call += f", promote={wanted.promote}"
     if problem.a.shape[1] > row_of(wanted.machine)["k"]:
         command += " --step worst"
-    assumed = row_of(wanted.machine)["evidence"] == "assumed"
-    return command + (" --allow-unverified" if assumed else "")
+        call += ", step='worst'"
+    if row_of(wanted.machine)["evidence"] == "assumed":
+        command += " --allow-unverified"
+        call += ", allow_unverified=True"
+    return command, call + "))"
 
 
 def message_of(result: dict[str, Any]) -> str:
@@ -376,4 +385,5 @@ def message_of(result: dict[str, Any]) -> str:
     if result["matching_recipe"]:
         lines.append(f"           {Recipe(**result['matching_recipe'])!r}")
     lines.append(f"  explain  {result['explain']}")
+    lines.append(f"  or       {result['explain_python']}")
     return "\n".join(lines)

@@ -71,8 +71,15 @@ def scaled_mm(
     on Hopper, with which nothing was compared. Blocks: DeepGEMM's recipe, compared with no output
     of cuBLASLt.
 
-    Returns [m, n]. Raises ValueError on shapes that do not fit, naming both, and as `gemm` does.
+    Returns [m, n]. Raises ValueError on shapes that do not fit, naming both, and as `gemm` does;
+    torch itself RuntimeError for types that the operator's schema has not (promote="4").
     """
+    _check_tensors(mat1=mat1, mat2=mat2, scale_a=scale_a, scale_b=scale_b)
+    for name, x in ("bias", bias), ("scale_result", scale_result):
+        if x is not None:
+            _check_tensors(**{name: x})
+    if out_dtype is not None and not isinstance(out_dtype, torch.dtype):
+        raise ValueError(f"out_dtype: expected a torch.dtype, found {out_dtype!r}")
     return _scaled_mm(
         mat1, mat2, scale_a, scale_b, bias, scale_result, out_dtype, use_fast_accum, machine,
         promote, split_k, partial, allow_unverified, threads,
@@ -96,7 +103,10 @@ def _scaled_mm(
     allow_unverified: bool,
     threads: int,
 ) -> torch.Tensor:
-    scaling = _check_scaled_mm(mat1, mat2, scale_a, scale_b, bias, scale_result)
+    scaling = _check_scaled_mm(mat1, mat2, scale_a, scale_b, bias, scale_result, out_dtype)
+    for name, x in ("scale_a", scale_a), ("scale_b", scale_b), ("scale_result", scale_result):
+        if x is not None and not (x.isfinite() & (x > 0)).all():
+            raise ValueError(f"{name}: expected finite numbers > 0, found others")
     out_dtype = out_dtype or mat1.dtype
     rowwise = scaling == "rows and columns"
     plain = not rowwise and bias is None and out_dtype not in _FP8
@@ -141,8 +151,14 @@ def _(
     mat1, mat2, scale_a, scale_b, bias, scale_result, out_dtype, use_fast_accum, machine, promote,
     split_k, partial, allow_unverified, threads,
 ):
-    _check_scaled_mm(mat1, mat2, scale_a, scale_b, bias, scale_result)
+    _check_scaled_mm(mat1, mat2, scale_a, scale_b, bias, scale_result, out_dtype)
     return mat1.new_empty(mat1.shape[0], mat2.shape[1], dtype=out_dtype or mat1.dtype)
+
+
+def _check_tensors(**given: Any) -> None:
+    for name, x in given.items():
+        if not isinstance(x, torch.Tensor):
+            raise ValueError(f"{name}: expected a tensor, found {x!r}")
 
 
 def _check_scaled_mm(
@@ -152,8 +168,12 @@ def _check_scaled_mm(
     scale_b: torch.Tensor,
     bias: torch.Tensor | None,
     scale_result: torch.Tensor | None,
+    out_dtype: torch.dtype | None,
 ) -> str:
     """How the operands are scaled; ValueError if anything does not fit."""
+    if out_dtype not in (None, torch.float32, torch.bfloat16, torch.float16, *_FP8):
+        raise ValueError(f"out_dtype: expected float32, bfloat16, float16, float8_e4m3fn or "
+                         f"float8_e5m2, found {out_dtype}")
     if mat1.dtype not in _FP8 or mat2.dtype not in _FP8:
         raise ValueError(f"mat1, mat2: expected float8_e4m3fn or float8_e5m2, found {mat1.dtype}, "
                          f"{mat2.dtype}")
@@ -216,14 +236,16 @@ def sdpa(
     Raises NotImplementedError for gradients, ValueError for a mask, for dropout, and on shapes that
     do not fit, naming all three. Source: sim/attention.h.
     """
+    _check_tensors(query=query, key=key, value=value)
     if attn_mask is not None:
         raise ValueError("attn_mask: expected None, the kernels take no mask; is_causal is one")
     if dropout_p != 0:
         raise ValueError(f"dropout_p: expected 0, found {dropout_p}")
     if torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value)):
         raise NotImplementedError("sdpa: no gradients; call it under torch.no_grad()")
-    if scale is not None and not (math.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale: expected a number > 0, found {scale}")
+    number = isinstance(scale, int | float)
+    if scale is not None and not (number and math.isfinite(scale) and scale > 0):
+        raise ValueError(f"scale: expected a number > 0, found {scale!r}")
     shapes = [list(x.shape) for x in (query, key, value)]
     fits = all(x.ndim in (3, 4) and x.ndim == query.ndim for x in (query, key, value))
     if not fits or (not enable_gqa and query.shape[-3] != key.shape[-3]):

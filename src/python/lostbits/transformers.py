@@ -33,7 +33,7 @@ except ImportError as error:
         f"lostbits.transformers: {error}; to install it: pip install 'lostbits[transformers]'"
     ) from error
 
-from ._attention import attention, attention_presets, exact_attention
+from ._attention import attention, attention_presets, check_interval, exact_attention
 from ._codec import encode
 
 __all__ = ["IMPLEMENTATIONS", "AttentionSettings", "Scales", "SimulatedAttention", "register"]
@@ -55,7 +55,8 @@ class Scales(NamedTuple):
 
 @dataclass(frozen=True)
 class AttentionSettings:
-    """What a model's attention is replaced by; without arguments, what vLLM does by default."""
+    """What a model's attention is replaced by; without arguments, what vLLM's
+    `--kv-cache-dtype fp8` does on Hopper without calibrated scales and without splits."""
 
     #: One of `lostbits.attention_presets()`, or "exact": `lostbits.exact_attention` of BF16 Q, K
     #: and V (softmax in float64, its scale a float32 as kernels take it), rounded once, to BF16.
@@ -79,10 +80,14 @@ class AttentionSettings:
         if self.preset != EXACT and self.preset not in attention_presets():
             known = ", ".join([*attention_presets(), EXACT])
             raise ValueError(f"preset: expected one of {known}, found {self.preset!r}")
-        if isinstance(self.scales, str) and self.scales not in ("per-tensor", "per-head"):
-            raise ValueError(
-                f"scales: expected numbers, 'per-tensor' or 'per-head', found {self.scales!r}"
-            )
+        if self.accumulation not in ("", "one-level", "per-tile", "every-n", "exact"):
+            raise ValueError("accumulation: expected one-level, per-tile, every-n or exact, found "
+                             f"{self.accumulation!r}")
+        if self.preset == EXACT and (self.accumulation or self.splits != 1):
+            raise ValueError("accumulation, splits: exact has none, found "
+                             f"{self.accumulation!r}, {self.splits!r}")
+        check_interval(self.preset, self.accumulation, self.interval)
+        _check_scales(self.scales)
         if "e4m3" not in self.preset and self.scales != 1.0:
             raise ValueError(f"scales: {self.preset} has none, found {self.scales!r}")
         for layer in self.skip_layers:
@@ -90,6 +95,24 @@ class AttentionSettings:
                 raise ValueError(
                     f"skip_layers: expected numbers of layers or 'sliding_window', found {layer!r}"
                 )
+
+
+def _check_scales(scales: Any) -> None:
+    if isinstance(scales, str) and scales in ("per-tensor", "per-head"):
+        return
+    if isinstance(scales, Mapping):
+        each = [x for three in scales.values() for x in (three if _is_three(three) else [None])]
+    else:
+        each = list(scales) if _is_three(scales) else [scales]
+    for x in each:
+        known = isinstance(x, int | float | torch.Tensor)
+        if not known or not bool(((y := torch.as_tensor(x)).isfinite() & (y > 0)).all()):
+            raise ValueError("scales: expected numbers > 0, 'per-tensor', 'per-head', Scales, or "
+                             f"Scales by layer, found {scales!r}")
+
+
+def _is_three(x: Any) -> bool:
+    return isinstance(x, tuple) and len(x) == len(Scales._fields)
 
 
 class SimulatedAttention:
