@@ -52,7 +52,8 @@ def attention(
     softmax_scale   0: 1 / sqrt(dim). softcap: 0 for none
     q_descale, k_descale, v_descale   one number, [heads_kv] or [batch, heads_kv]: float32, > 0
     sinks     [heads_q] float32: a logit a query head that takes weight and gives nothing
-    exp2      "correctly-rounded" (default) or "polynomial": no GPU's ex2.approx is modelled
+    exp2      "correctly-rounded" (default), "polynomial", or a file of a GPU's own 2^x that
+              `lostbits-gpu ex2` wrote (*.safetensors): none is recorded yet
     output_format   "bfloat16" (default) or "float32"
     allow_unverified   computes with kernels and machines that are only assumed
     threads   0: all. Never changes a bit.
