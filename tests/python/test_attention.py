@@ -1,5 +1,8 @@
 """attention and exact_attention: equal to the program; shapes, masks, errors."""
 
+import pathlib
+import subprocess
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -107,3 +110,17 @@ def test_errors_name_all_shapes(call, says):
     with pytest.raises(ValueError) as error:
         call()
     assert says in str(error.value) and "--" not in str(error.value)
+
+
+def test_exp2_from_a_file(program, rng, tmp_path):
+    """A capture of one block of inputs: it is read, and an input that it lacks is named."""
+    gpu = pathlib.Path(program.path).with_name("lostbits-gpu")
+    if not gpu.exists():
+        pytest.skip(f"{gpu} is not built")
+    subprocess.run([gpu, "ex2", "--simulate", "hopper", "--blocks", "1", "--to", tmp_path],
+                   check=True, capture_output=True)
+    q, k, v = (rng.standard_normal((8, 1, 64)).astype(np.float32) for _ in range(3))
+    with pytest.raises(RuntimeError, match="no entry for input"):
+        lostbits.attention(q, k, v, exp2=str(tmp_path / "hopper" / "ex2.safetensors"))
+    with pytest.raises(ValueError, match="none.safetensors: cannot open"):
+        lostbits.attention(q, k, v, exp2="none.safetensors")

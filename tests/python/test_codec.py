@@ -137,6 +137,7 @@ def test_finfo_is_the_programs_row(program):
     (lambda: lostbits.decode(np.ones(3, np.uint16), "e4m3"), "1-byte codes"),
     (lambda: lostbits.decode(np.full(3, 0x40, np.uint8), "e2m1"), "4-bit codes"),
     (lambda: lostbits.decode(np.ones(3, np.float32), "e4m3"), "found float32"),
+    (lambda: lostbits.decode(np.zeros(0, np.uint16), "e4m3"), "found 2-byte"),
 ])
 def test_errors_say_what_came(call, says):
     with pytest.raises(ValueError) as error:
