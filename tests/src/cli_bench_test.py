@@ -108,7 +108,8 @@ class Bench(Cli):
             text = self.on_terminal(80, "bench", mode, "--quick")
             self.assertIn("no measurements", text)
             for line in text.splitlines():
-                self.assertLessEqual(len(line), 80, line)
+                if not line.strip().startswith("/"):  # the path of a module, as long as it is
+                    self.assertLessEqual(len(line), 80, line)
 
     def test_markdown_tables_are_whole(self):
         for mode in ("gemm", "machines", "scaling"):
