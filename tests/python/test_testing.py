@@ -305,12 +305,16 @@ def test_without_machine(matches_hardware):
 """
 
 
-def test_pytest_plugin(pytester):
+def run_pytest(pytester, *options):
+    """pytest on KERNELS, with the plugin. In a build tree pytest does not find it by itself."""
     pytester.makepyfile(KERNELS)
-    options = "-p no:cacheprovider --strict-markers"
-    if not any(e.name == "lostbits" for e in importlib.metadata.entry_points(group="pytest11")):
-        options += " -p lostbits.pytest_plugin"  # a build tree: pytest does not find it by itself
-    ran = pytester.runpytest_subprocess(*options.split(), "--lostbits-report", "report.json")
+    found = any(e.name == "lostbits" for e in importlib.metadata.entry_points(group="pytest11"))
+    plugin = () if found else ("-p", "lostbits.pytest_plugin")
+    return pytester.runpytest_subprocess(*plugin, "-p", "no:cacheprovider", *options)
+
+
+def test_pytest_plugin(pytester):
+    ran = run_pytest(pytester, "--strict-markers", "--lostbits-report", "report.json")
     ran.assert_outcomes(passed=1, failed=3)
     ran.stdout.fnmatch_lines(["*fault*another recipe gives every output*never promoted*",
                               "*every output is zero*", "*machine: expected one in the call*"])
@@ -324,8 +328,6 @@ def test_pytest_plugin(pytester):
 
 
 def test_a_report_into_no_folder_is_refused_at_once(pytester):
-    pytester.makepyfile(KERNELS)
-    ran = pytester.runpytest_subprocess("-p", "lostbits.pytest_plugin", "-p", "no:cacheprovider",
-                                        "--lostbits-report", "nowhere/report.json")
+    ran = run_pytest(pytester, "--lostbits-report", "nowhere/report.json")
     assert ran.ret == pytest.ExitCode.USAGE_ERROR
     ran.stderr.fnmatch_lines(["*expected a file in a folder, found nowhere/report.json"])
