@@ -69,8 +69,12 @@ sim::AttentionRecipe MakeAttentionRecipe(const AttentionChoices& o, const std::v
   fa.head_dim = head_dim;
   fa.bf16 = preset.bf16;
   fa.accumulation = o.accumulation.empty() ? preset.accumulation : FindAccumulation(o.accumulation);
+  const bool every_n = fa.accumulation == sim::PvAccumulation::kEveryNTiles;
+  if (o.interval > 0 && !every_n)
+    throw std::invalid_argument(
+        fmt::format("--interval: expected 0 without --accumulation every-n, found {}", o.interval));
   fa.interval = o.interval > 0 ? o.interval : preset.interval;
-  if (fa.accumulation == sim::PvAccumulation::kEveryNTiles && fa.interval == 0) fa.interval = 4;
+  if (every_n && fa.interval == 0) fa.interval = 4;
   fa.causal = o.causal;
   if (!o.window.empty()) {
     fa.window_left = o.window[0];

@@ -84,23 +84,33 @@ void CheckValues(const Tensor& t) {
         fmt::format("{}: expected a matrix, found shape {}", t.source, ShapeText(t.shape)));
 }
 
-/// Options of matrix products; attention presets have them in their recipes.
-constexpr const char* kProductOptions[] = {
-    "--promote-a", "--promote-b", "--split-k-a", "--split-k-b", "--m", "--n", "--a", "--b"};
+/// Throws where options are given, by their difference from the defaults, that would not be read.
+void CheckAllRead(const CompareOptions& o, bool a_given, bool b_given) {
+  const CompareOptions plain;
+  const bool attention = NamesAttention(o.machine[0]) || NamesAttention(o.machine[1]);
+  const struct {
+    const char* option;
+    bool given, unread;
+  } rows[] = {
+      {"--promote-a", o.promote[0] != plain.promote[0], attention},
+      {"--promote-b", o.promote[1] != plain.promote[1], attention},
+      {"--split-k-a", o.split_k[0] != plain.split_k[0], attention},
+      {"--split-k-b", o.split_k[1] != plain.split_k[1], attention},
+      {"--a", a_given, attention},
+      {"--b", b_given, attention},
+      {"--m", o.m != plain.m, attention || a_given},
+      {"--n", o.n != plain.n, attention || b_given},
+      {"--k", o.k != plain.k, a_given || b_given},
+  };
+  for (const auto& row : rows) {
+    if (row.given && row.unread)
+      throw std::invalid_argument(
+          fmt::format("{}: expected none with {}, which do not read it", row.option,
+                      attention ? "attention presets" : "operands that are given"));
+  }
+}
 
-int Compare(const Options& o, const CLI::App& command, const GlobalOptions& global) {
-  if (NamesAttention(o.machine[0]) || NamesAttention(o.machine[1])) {
-    for (const char* option : kProductOptions) {
-      if (command.count(option) > 0)
-        throw std::invalid_argument(
-            fmt::format("attention presets take --k, --data and --seed only, found {}", option));
-    }
-  }
-  for (const auto& [file, option] : {std::pair(&o.file_a, "--m"), std::pair(&o.file_a, "--k"),
-                                     std::pair(&o.file_b, "--n"), std::pair(&o.file_b, "--k")}) {
-    if (!file->empty() && command.count(option) > 0)
-      throw std::invalid_argument(fmt::format("{}: the file {} says it", option, *file));
-  }
+int Compare(const Options& o, const GlobalOptions& global) {
   std::optional<Tensor> a, b;
   if (!o.file_a.empty()) a = ReadTensor(o.file_a);
   if (!o.file_b.empty()) b = ReadTensor(o.file_b);
@@ -113,18 +123,10 @@ int Compare(const Options& o, const CLI::App& command, const GlobalOptions& glob
 Report CompareReport(const CompareOptions& o, const std::optional<Tensor>& a_given,
                      const std::optional<Tensor>& b_given, const GlobalOptions& global, int width) {
   CheckRange("--m, --n, --k", std::min({o.m, o.n, o.k}), 1, 1 << 24);
-  if (NamesAttention(o.machine[0]) || NamesAttention(o.machine[1])) {
-    if (a_given || b_given)
-      throw std::invalid_argument("attention presets take no operands: they draw Q, K and V");
-    const CompareOptions plain;
-    if (o.m != plain.m || o.n != plain.n || !std::equal(o.promote, o.promote + 2, plain.promote) ||
-        !std::equal(o.split_k, o.split_k + 2, plain.split_k))
-      throw std::invalid_argument(
-          "attention presets take --k, --data and --seed only, found --m, --n, --promote-a, "
-          "--promote-b, --split-k-a or --split-k-b");
+  CheckAllRead(o, a_given.has_value(), b_given.has_value());
+  if (NamesAttention(o.machine[0]) || NamesAttention(o.machine[1]))
     return CompareAttentionPresets(o.machine[0], o.machine[1], FindDraw(o.data), o.k, global,
                                    width);
-  }
   Machine machine[2] = {FindMachine(o.machine[0]), FindMachine(o.machine[1])};
   for (int i = 0; i < 2; ++i) {
     CheckRange("--promote-a, --promote-b", o.promote[i], 0, 1 << 20);
@@ -206,9 +208,8 @@ void AddCompare(CLI::App& app, GlobalOptions& global) {
       "  lostbits compare hopper:wgmma:e4m3:f32 hopper:wgmma:e4m3:f32 --promote-b 4\n"
       "  lostbits compare hopper:wgmma:e4m3:f32 hopper:wgmma:e4m3:f32@F=14\n"
       "  lostbits compare fa3.sm90.e4m3@decode fa3.sm90.e4m3@prefill");
-  command->callback([o, command, &global] {
-    global.run = [=, &global] { return Compare(*o, *command, global); };
-  });
+  command->callback(
+      [o, command, &global] { global.run = [=, &global] { return Compare(*o, global); }; });
 }
 
 }  // namespace lostbits::cli

@@ -4,13 +4,13 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
 
 #include "gpu/chosen.h"
 #include "gpu/golden.h"
+#include "tests/support/folder_test.h"
 
 namespace lostbits::gpu {
 
@@ -21,22 +21,14 @@ inline std::unique_ptr<Backend> Device(const std::string& setting = "") {
                   [=](const Unit& unit) { return MachineFor(unit, "hopper", setting).spec; });
 }
 
-class GoldenTest : public testing::Test {
+class GoldenTest : public test::FolderTest {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "lostbits_golden_XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   TileGolden Make(const char* unit, Backend& device) {
     const Unit& u = *FindUnit(unit);
     TileGolden golden{OriginOf(device.info(), {}), "hopper", CaptureTiles(u, Ladders(u), 3, 4)};
     device.Run(golden.tiles);
     return golden;
   }
-  std::string Path(const char* name) { return (folder_ / name).string(); }
   /// One bit of the file's last byte turned.
   static void Damage(const std::string& path) {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
@@ -50,8 +42,6 @@ class GoldenTest : public testing::Test {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }
-
-  fs::path folder_;
 };
 
 }  // namespace lostbits::gpu

@@ -127,3 +127,12 @@ def hard_floats(rng, count):
         np.uint32,
     )
     return np.concatenate([bits, near_one, small, few_bits, special]).view(np.float32)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """For tiny tensors of torch: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -100,9 +100,9 @@ X = np.ones((2, 8, 4, 64), np.float32)
     (lambda: lostbits.attention(X, X, X, window=5), "window: expected (left, right), found 5"),
     (lambda: lostbits.attention(X, X, X, causal=None), "causal: expected bool, found None"),
     (lambda: lostbits.attention(X, X, X, softmax_scale="1"), "softmax_scale: expected float"),
-    (lambda: lostbits.attention(X, X, X, interval=4), "without accumulation='every-n', found 4"),
+    (lambda: lostbits.attention(X, X, X, interval=4), "without accumulation every-n, found 4"),
     (lambda: lostbits.attention(X, X, X, preset="fa3.sm90.e4m3.every-4", interval=4,
-                                accumulation="per-tile"), "without accumulation='every-n'"),
+                                accumulation="per-tile"), "without accumulation every-n"),
     (lambda: lostbits.attention(X, X, X, output_format="float16"), "bfloat16 or float32"),
     (lambda: lostbits.attention(X, X, X, sinks=np.ones(3, np.float32)), "expected 4 float32"),
 ])

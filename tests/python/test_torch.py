@@ -11,18 +11,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 import lostbits.torch as lt  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 F = torch.nn.functional
 TYPES = {torch.float32: np.float32, torch.bfloat16: ml_dtypes.bfloat16, torch.float16: np.float16,
          torch.float8_e4m3fn: ml_dtypes.float8_e4m3fn}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny tensors: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ class Compare(Cli):
         npy(self.path("b.npy"), [2, 1], [1.0, 1.0])
         result = self.json("compare", HOPPER, ADA, "--a", "a.npy", "--b", "b.npy")
         self.assertEqual(result["operands"]["saturated"], 2)
-        self.bad("compare", HOPPER, ADA, "--a", "a.npy", "--k", "4", says=("--k", "a.npy"))
+        self.bad("compare", HOPPER, ADA, "--a", "a.npy", "--k", "4", says=("--k", "operands that are given"))
 
     def test_own_operands(self):
         npy(self.path("a.npy"), [1, 2], [15.0, 0.5])
@@ -116,6 +116,7 @@ class Compare(Cli):
         self.assertNotEqual(first["sides"][0]["explain"], other["sides"][0]["explain"])
 
     def test_bad_input(self):
+        npy(self.path("a.npy"), [1, 2], [1.0, 1.0])
         for words, arguments in (
                 (("hoper", HOPPER), ("hoper:wgmma:e4m3:f32", ADA)),
                 (("--data", "gauss"), (HOPPER, ADA, "--data", "gauss")),
@@ -123,7 +124,7 @@ class Compare(Cli):
                 (("FP64",), ("hopper:mma.sync:f64:f64", HOPPER)),
                 (("block scales",), ("blackwell:tcgen05.mxf4:e2m1:f32", HOPPER)),
                 (("preset", HOPPER), ("fa3.sm90.e4m3", HOPPER)),
-                (("--promote-b", "--k, --data and --seed"),
+                (("--promote-b", "attention presets"),
                  ("fa3.sm90.e4m3@decode", "fa3.sm90.e4m3", "--promote-b", "4")),
                 (("--m",), ("fa3.sm90.e4m3@decode", "fa3.sm90.e4m3", "-m", "4")),
                 (("--a",), ("fa3.sm90.e4m3@decode", "fa3.sm90.e4m3", "--a", "a.npy")),

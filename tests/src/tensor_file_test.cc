@@ -14,6 +14,7 @@
 
 #include "fp8/codec.h"
 #include "tests/src/error_of.h"
+#include "tests/support/folder_test.h"
 
 namespace lostbits {
 namespace {
@@ -21,22 +22,12 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::string_literals;
 
-class TensorFile : public testing::Test {
+class TensorFile : public test::FolderTest {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "lostbits_tensor_XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
   std::string Write(const std::string& name, const std::string& bytes) const {
     std::ofstream(Path(name), std::ios::binary) << bytes;
     return Path(name);
   }
-
-  fs::path folder_;
 };
 
 /// A .npy file by hand, byte for byte as numpy.lib.format lays it out.

@@ -63,7 +63,6 @@ def attention(
     the hardware's arithmetic takes them. Raises ValueError on shapes that do not fit, naming all
     three, and NoEvidenceError for a preset that is assumed. Source: sim/attention.h, sim/recipe.h.
     """
-    check_interval(preset, accumulation, interval)
     o, lse = core.attention(
         take(q, "q"),
         take(k, "k"),
@@ -150,10 +149,3 @@ def _window(window: tuple[int, int] | None) -> list[int]:
     except (TypeError, ValueError):
         raise ValueError(f"window: expected (left, right), found {window!r}") from None
     return [left, right]
-
-
-def check_interval(preset: str, accumulation: str, interval: int) -> None:
-    """An interval means something under every-n alone."""
-    every = accumulation == "every-n" or (not accumulation and ".every-" in str(preset))
-    if interval and not every:
-        raise ValueError(f"interval: expected 0 without accumulation='every-n', found {interval!r}")

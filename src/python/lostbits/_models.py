@@ -147,12 +147,20 @@ def _joined(parts: tuple[Any, ...]) -> np.ndarray:
     return whole.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
 
 
-def versions() -> dict[str, str]:
-    """Of what decides a figure's last bits."""
+def origin(model: str | pathlib.Path, text: pathlib.Path) -> dict[str, str]:
+    """What a figure comes from: model and text with their SHA-256, and the versions that decide its
+    last bits."""
     from . import __version__
 
-    return {"lostbits": __version__, "torch": torch.__version__,
-            "transformers": transformers.__version__}
+    return {
+        "model": pathlib.Path(model).name,
+        "model_sha256": sha256(model),
+        "text": text.name,
+        "text_sha256": sha256(text),
+        "lostbits": __version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
 
 
 def sha256(path: str | pathlib.Path) -> str:

@@ -235,13 +235,9 @@ def _write(arguments: argparse.Namespace, layers: Sequence[LayerTensors]) -> Non
                   f"has all {tensors['k'].shape[1]}", file=sys.stderr)
     metadata = {
         "heads": ",".join(f"{layer}.{head}" for layer, head in chosen),
-        "model": pathlib.Path(arguments.model).name,
-        "model_sha256": _models.sha256(arguments.model),
-        "text": arguments.text.name,
-        "text_sha256": _models.sha256(arguments.text),
         "softmax_scale": _list(scales[layer] for layer, _ in chosen),
         "sliding_window": _list(windows[layer] or 0 for layer, _ in chosen),
-        **_models.versions(),
+        **_models.origin(arguments.model, arguments.text),
     }
     save(arguments.out, tensors, metadata)
 

@@ -235,11 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = arguments.text.read_text(encoding="utf-8")
         model, tokenizer = _models.load(arguments.model)
         found = {
-            "model": pathlib.Path(arguments.model).name,
-            "model_sha256": _models.sha256(arguments.model),
-            "text": arguments.text.name,
-            "text_sha256": _models.sha256(arguments.text),
-            "versions": _models.versions(),
+            **_models.origin(arguments.model, arguments.text),
             "runs": run(model, tokenizer, text, arguments.context, arguments.keys, arguments.seed,
                         arguments.implementations.split(","), _line),
         }

@@ -278,8 +278,9 @@ def _fault(
         return "every output is zero"
     if zero[wrong].all():
         return f"outputs in {box} are zeros: a tile was not written"
-    exact = _is_exact(problem, wanted)
-    if exact and (match is None or match.machine != wanted.machine):
+    elsewhere = match is None or match.machine != wanted.machine
+    few = problem.part(rows[:4], cols[:16])  # exact sums of all outputs may take a minute
+    if elsewhere and _is_exact(few, wanted) and _is_exact(problem, wanted):
         return "every output is the exact sum, rounded once: no matrix unit added these" + (
             "" if match is None else f", or {match}"
         )

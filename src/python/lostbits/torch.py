@@ -147,10 +147,7 @@ def _scaled_mm(
 
 
 @_scaled_mm.register_fake
-def _(
-    mat1, mat2, scale_a, scale_b, bias, scale_result, out_dtype, use_fast_accum, machine, promote,
-    split_k, partial, allow_unverified, threads,
-):
+def _(mat1, mat2, scale_a, scale_b, bias, scale_result, out_dtype, *_):
     _check_scaled_mm(mat1, mat2, scale_a, scale_b, bias, scale_result, out_dtype)
     return mat1.new_empty(mat1.shape[0], mat2.shape[1], dtype=out_dtype or mat1.dtype)
 

@@ -33,7 +33,7 @@ except ImportError as error:
         f"lostbits.transformers: {error}; to install it: pip install 'lostbits[transformers]'"
     ) from error
 
-from ._attention import attention, attention_presets, check_interval, exact_attention
+from ._attention import attention, attention_presets, exact_attention
 from ._codec import encode
 
 __all__ = ["IMPLEMENTATIONS", "AttentionSettings", "Scales", "SimulatedAttention", "register"]
@@ -80,13 +80,14 @@ class AttentionSettings:
         if self.preset != EXACT and self.preset not in attention_presets():
             known = ", ".join([*attention_presets(), EXACT])
             raise ValueError(f"preset: expected one of {known}, found {self.preset!r}")
-        if self.accumulation not in ("", "one-level", "per-tile", "every-n", "exact"):
-            raise ValueError("accumulation: expected one-level, per-tile, every-n or exact, found "
-                             f"{self.accumulation!r}")
-        if self.preset == EXACT and (self.accumulation or self.splits != 1):
-            raise ValueError("accumulation, splits: exact has none, found "
-                             f"{self.accumulation!r}, {self.splits!r}")
-        check_interval(self.preset, self.accumulation, self.interval)
+        kernel = {"accumulation": self.accumulation, "interval": self.interval,
+                  "decode": self.decode, "splits": self.splits}
+        if self.preset != EXACT:  # one key says what is wrong, before a model runs
+            x = torch.zeros(1, 1, 64)
+            attention(x, x, x, preset=self.preset, allow_unverified=self.allow_unverified,
+                      threads=self.threads, **kernel)
+        elif kernel != {"accumulation": "", "interval": 0, "decode": "auto", "splits": 1}:
+            raise ValueError(f"exact: expected no settings of a kernel, found {kernel}")
         _check_scales(self.scales)
         if "e4m3" not in self.preset and self.scales != 1.0:
             raise ValueError(f"scales: {self.preset} has none, found {self.scales!r}")
