@@ -11,10 +11,11 @@ from conftest import assert_same_bits
 import lostbits
 from lostbits import dump
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-safetensors = pytest.importorskip("safetensors")
-_models = pytest.importorskip("lostbits._models")
+torch = pytest.importorskip("torch", reason="torch is not installed")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+safetensors = pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+from lostbits import _models  # noqa: E402
 
 WORDS = [f"w{i}" for i in range(50)]
 TEXT = " ".join(WORDS[i * i % 47] for i in range(400))
