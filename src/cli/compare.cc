@@ -208,8 +208,7 @@ void AddCompare(CLI::App& app, GlobalOptions& global) {
       "  lostbits compare hopper:wgmma:e4m3:f32 hopper:wgmma:e4m3:f32 --promote-b 4\n"
       "  lostbits compare hopper:wgmma:e4m3:f32 hopper:wgmma:e4m3:f32@F=14\n"
       "  lostbits compare fa3.sm90.e4m3@decode fa3.sm90.e4m3@prefill");
-  command->callback(
-      [o, command, &global] { global.run = [=, &global] { return Compare(*o, global); }; });
+  command->callback([o, &global] { global.run = [=, &global] { return Compare(*o, global); }; });
 }
 
 }  // namespace lostbits::cli
