@@ -33,7 +33,9 @@ bool SameFeature(const GemmRecipe& x, const GemmRecipe& y, Feature feature) {
     case Feature::kClamp: return !grids || u.e_zero == v.e_zero;
     case Feature::kUnderflow: return u.signed_underflow == v.signed_underflow;
     case Feature::kPromotion: return x.promote_every * u.k == y.promote_every * v.k;
-    case Feature::kSplitK: return x.split_k == y.split_k && x.partial == y.partial;
+    case Feature::kSplitK:
+      return x.split_k == y.split_k && x.split_tile * u.k == y.split_tile * v.k &&
+             x.partial == y.partial;
     case Feature::kOutput: return x.output == y.output;
   }
   return true;
@@ -110,7 +112,7 @@ std::optional<GemmRecipe> WithFeature(const GemmRecipe& to, const GemmRecipe& fr
   GemmRecipe r = to;
   AccumSpec& s = r.unit;
   const AccumSpec& f = from.unit;
-  int interval = to.promote_every * to.unit.k;  // in products
+  int interval = to.promote_every * to.unit.k, tile = to.split_tile * to.unit.k;  // in products
   switch (feature) {
     case Feature::kOperands:
       s.a = f.a;
@@ -142,12 +144,15 @@ std::optional<GemmRecipe> WithFeature(const GemmRecipe& to, const GemmRecipe& fr
     case Feature::kPromotion: interval = from.promote_every * f.k; break;
     case Feature::kSplitK:
       r.split_k = from.split_k;
+      tile = from.split_tile * f.k;
       r.partial = from.partial;
       break;
     case Feature::kOutput: r.output = from.output; break;
   }
-  if (!WhyNoMachine(s).empty() || interval % s.k != 0) return std::nullopt;
+  if (!WhyNoMachine(s).empty() || interval % s.k != 0 || tile % s.k != 0) return std::nullopt;
+  if (interval != 0 && tile % interval != 0) return std::nullopt;
   r.promote_every = interval / s.k;
+  r.split_tile = tile / s.k;
   // FP16 accumulators know no promotion, split or other output (sim/gemm_recipe.h).
   const bool fp16 = s.acc == fp8::kFP16;
   if (fp16 && (r.promote_every != 0 || r.split_k != 1 || r.output != fp8::kFP16))

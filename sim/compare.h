@@ -26,7 +26,7 @@ enum class Feature : uint8_t {
   kClamp,      ///< e_zero, where both flows have a grid
   kUnderflow,  ///< signed_underflow
   kPromotion,  ///< promote_every
-  kSplitK,     ///< split_k and partial
+  kSplitK,     ///< split_k, split_tile and partial
   kOutput,     ///< output format
 };
 

@@ -40,6 +40,11 @@ void CheckRecipe(const GemmRecipe& r) {
   Require(r.promote_every >= 0,
           "promote_every must be 0 or more, got " + std::to_string(r.promote_every));
   Require(r.split_k >= 1, "split_k must be 1 or more, got " + std::to_string(r.split_k));
+  Require(r.split_tile == 0 || r.split_k > 1,
+          "split_tile needs split_k above 1, got " + std::to_string(r.split_k));
+  Require(r.split_tile >= 0 && (r.promote_every == 0 || r.split_tile % r.promote_every == 0),
+          "split_tile must be a multiple of promote_every, 0 or more, got " +
+              std::to_string(r.split_tile) + " and " + std::to_string(r.promote_every));
   Require(r.partial == fp8::kFP32 || r.partial == fp8::kBF16, "partial must be FP32 or BF16");
   Require(r.output == fp8::kFP32 || SixteenBits(r.output), "output must be FP32, BF16 or FP16");
   const bool block_a = r.scale_a == GemmScaling::kBlock128;

@@ -50,13 +50,15 @@ class Tile {
         partial_(static_cast<size_t>(rows_ * cols_)) {}
 
   void Compute() {
-    const int64_t step = int64_t{recipe_.unit.k} * std::max(recipe_.promote_every, 1);
-    const int64_t steps = (in_.a.cols + step - 1) / step;
-    const int64_t range = (steps + recipe_.split_k - 1) / recipe_.split_k * step;
     if (recipe_.split_k == 1) {
       SumRange(0, in_.a.cols);
       total_ = sum_;
     } else {
+      const int instructions =
+          recipe_.split_tile != 0 ? recipe_.split_tile : std::max(recipe_.promote_every, 1);
+      const int64_t tile = int64_t{instructions} * recipe_.unit.k;
+      const int64_t tiles = (in_.a.cols + tile - 1) / tile;
+      const int64_t range = (tiles + recipe_.split_k - 1) / recipe_.split_k * tile;
       total_.assign(partial_.size(), 0);
       for (int64_t k0 = 0; k0 < in_.a.cols; k0 += range) {
         SumRange(k0, std::min(in_.a.cols, k0 + range));

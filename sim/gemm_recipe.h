@@ -2,9 +2,9 @@
 // decides bits. Steps, each with its rounding:
 //
 //   1. k is cut into whole instructions, the last one zero-padded, and these into promotion
-//      intervals of promote_every (one interval if 0). split_k > 1 gives each range
-//      ceil(intervals / split_k) consecutive intervals (instructions, if promote_every is 0);
-//      ranges that come out empty do not exist.
+//      intervals of promote_every (one interval if 0). split_k > 1 gives each range ceil(tiles /
+//      split_k) consecutive tiles of split_tile instructions (if 0: of an interval, or of one
+//      instruction without promotion); ranges that come out empty do not exist.
 //   2. Within an interval the unit chains its instructions. It starts from +0 where there is
 //      promotion; otherwise from c, or from +0 in a split range.
 //   3. Promotion, after each interval, the last and possibly shorter one included:
@@ -51,7 +51,8 @@ struct GemmInputs {
 /// it may be c. Runs `threads` threads over tiles of d; the bits do not depend on their number.
 /// Throws std::invalid_argument if shapes or formats do not match, if a scale is NaN, and for
 /// recipes that no kernel defines: promotion, scales, splits or another output with FP16
-/// accumulators; block scales without an interval that divides 128.
+/// accumulators; block scales without an interval that divides 128; a split_tile without ranges, or
+/// that cuts an interval.
 void Gemm(const GemmRecipe& recipe, const GemmInputs& in, MatrixView<uint32_t> d, int threads);
 
 }  // namespace lostbits::sim

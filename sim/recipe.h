@@ -26,7 +26,10 @@ struct GemmRecipe {
                           ///< CUTLASS mma_promotion_interval, DeepGEMM BLOCK_K = 128
   GemmScaling scale_a = GemmScaling::kNone;
   GemmScaling scale_b = GemmScaling::kNone;
-  int split_k = 1;                   ///< contiguous ranges of k, summed in ascending order
+  int split_k = 1;     ///< contiguous ranges of k, summed in ascending order
+  int split_tile = 0;  ///< instructions of a tile, ranges being of whole tiles; 0: promote_every,
+                       ///< or 1 without promotion. 4 with K = 32: cuBLASLt on Hopper, as mmaemu
+                       ///< 0.1.0 has it, whose author replayed 1,423 calls
   fp8::Format partial = fp8::kFP32;  ///< what a range's sum is stored as: kFP32 or kBF16
   fp8::Format output = fp8::kFP32;   ///< kFP32, kBF16 or kFP16
 

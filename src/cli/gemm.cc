@@ -19,7 +19,7 @@ using sim::GemmScaling;
 
 struct Options {
   std::string a, b, c, machine, output, scale_a, scale_b, out_format, partial = "float32";
-  int promote = 0, split_k = 1;
+  int promote = 0, split_k = 1, split_tile = 0;
   bool b_transposed = false, no_error = false;
 };
 
@@ -37,9 +37,10 @@ const char* ScalingName(GemmScaling s) {
 }
 
 Json RecipeJson(const sim::GemmRecipe& r) {
-  return {{"promote_every", r.promote_every},   {"split_k", r.split_k},
-          {"scale_a", ScalingName(r.scale_a)},  {"scale_b", ScalingName(r.scale_b)},
-          {"partial", NamesOf(r.partial).name}, {"output", NamesOf(r.output).name}};
+  return {{"promote_every", r.promote_every},  {"split_k", r.split_k},
+          {"split_tile", r.split_tile},        {"partial", NamesOf(r.partial).name},
+          {"scale_a", ScalingName(r.scale_a)}, {"scale_b", ScalingName(r.scale_b)},
+          {"output", NamesOf(r.output).name}};
 }
 
 std::string RecipeText(const sim::GemmRecipe& r) {
@@ -48,6 +49,7 @@ std::string RecipeText(const sim::GemmRecipe& r) {
                          : fmt::format("promoted to FP32 every {} instructions ({} k)",
                                        r.promote_every, r.promote_every * r.unit.k);
   text += fmt::format(", split-k {}", r.split_k);
+  if (r.split_tile != 0) text += fmt::format(" of whole {} k", int64_t{r.split_tile} * r.unit.k);
   if (r.split_k > 1) text += fmt::format(" (partial sums in {})", NamesOf(r.partial).name);
   text += fmt::format(", scales {} and {}, output {}", ScalingName(r.scale_a),
                       ScalingName(r.scale_b), NamesOf(r.output).name);
@@ -59,6 +61,7 @@ int Gemm(const Options& options, const GlobalOptions& global) {
   CheckMatrixProduct(machine);
   sim::GemmRecipe recipe = MakeGemmRecipe(machine, {.promote = options.promote,
                                                     .split_k = options.split_k,
+                                                    .split_tile = options.split_tile,
                                                     .partial = options.partial,
                                                     .output = options.out_format});
 
@@ -165,6 +168,9 @@ void AddGemm(CLI::App& app, GlobalOptions& global) {
                       "Instructions between flushes to an FP32 sum; 0 (default): never. 4 is "
                       "CUTLASS's and DeepGEMM's 128 k");
   command->add_option("--split-k", o->split_k, "Contiguous ranges of k, summed in order");
+  command->add_option("--split-tile", o->split_tile,
+                      "Instructions that ranges are multiples of; 0 (default): an interval of "
+                      "--promote, or one. 4 is cuBLASLt's 128 k");
   command->add_option("--partial", o->partial, "Of a range's sum: float32 (default), bfloat16");
   command->add_option("--scale-a", o->scale_a,
                       "A number, or a file: one number, or one a row and 128 k");

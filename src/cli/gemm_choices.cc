@@ -36,10 +36,12 @@ sim::GemmRecipe MakeGemmRecipe(const Machine& machine, const GemmChoices& choice
   recipe.unit = machine.spec;
   recipe.promote_every = choices.promote;
   recipe.split_k = choices.split_k;
+  recipe.split_tile = choices.split_tile;
   recipe.partial = FindFormat(choices.partial).format;
   recipe.output = choices.output.empty() ? machine.spec.acc : FindFormat(choices.output).format;
   CheckRange("--promote", choices.promote, 0, 1 << 20);
   CheckRange("--split-k", choices.split_k, 1, 1 << 20);
+  CheckRange("--split-tile", choices.split_tile, 0, 1 << 20);
   return recipe;
 }
 

@@ -13,7 +13,7 @@
 namespace lostbits::cli {
 
 struct GemmChoices {
-  int promote = 0, split_k = 1;
+  int promote = 0, split_k = 1, split_tile = 0;
   std::string partial = "float32";
   std::string output;  ///< "": the accumulator's format
 };

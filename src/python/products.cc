@@ -130,15 +130,17 @@ Output RunGemm(const sim::GemmRecipe& recipe, const sim::GemmInputs& in,
 }
 
 OutputWords Gemm(const Words& a_words, const Words& b_words, const OptionalWords& c_words,
-                 const std::string& name, int promote, int split_k, const std::string& partial,
-                 const OptionalWords& scale_a_words, const OptionalWords& scale_b_words,
-                 const std::string& output_format, bool b_transposed, bool allow_unverified,
-                 int threads) {
+                 const std::string& name, int promote, int split_k, int split_tile,
+                 const std::string& partial, const OptionalWords& scale_a_words,
+                 const OptionalWords& scale_b_words, const std::string& output_format,
+                 bool b_transposed, bool allow_unverified, int threads) {
   const Machine machine = CheckedMachine(name, allow_unverified);
   cli::CheckMatrixProduct(machine);
-  sim::GemmRecipe recipe = cli::MakeGemmRecipe(
-      machine,
-      {.promote = promote, .split_k = split_k, .partial = partial, .output = output_format});
+  sim::GemmRecipe recipe = cli::MakeGemmRecipe(machine, {.promote = promote,
+                                                         .split_k = split_k,
+                                                         .split_tile = split_tile,
+                                                         .partial = partial,
+                                                         .output = output_format});
   const Input a_in = Take(a_words, "a"), b_in = Take(b_words, "b");
   const cli::ProductShape shape = cli::CheckProduct("a", a_in.shape, "b", b_in.shape, b_transposed);
   const cli::Scales scale_a = TakeScales(scale_a_words, "--scale-a");
@@ -179,7 +181,7 @@ OutputWords Mma(const Words& a_words, const Words& b_words, const OptionalWords&
     if (scale_a_words || scale_b_words)
       throw std::invalid_argument(
           fmt::format("{} has no block scales; a kernel's scales are gemm's", machine.name));
-    return Gemm(a_words, b_words, c_words, name, 0, 1, "float32", {}, {}, "", false,
+    return Gemm(a_words, b_words, c_words, name, 0, 1, 0, "float32", {}, {}, "", false,
                 allow_unverified, threads);
   }
   const Input a_in = Take(a_words, "a"), b_in = Take(b_words, "b");
@@ -250,8 +252,8 @@ void AddProducts(nb::module_& m) {
   m.def("mma", &Mma, "a"_a, "b"_a, "c"_a.none(), "machine"_a, "scale_a"_a.none(),
         "scale_b"_a.none(), "allow_unverified"_a, "threads"_a);
   m.def("gemm", &Gemm, "a"_a, "b"_a, "c"_a.none(), "machine"_a, "promote"_a, "split_k"_a,
-        "partial"_a, "scale_a"_a.none(), "scale_b"_a.none(), "output_format"_a, "b_transposed"_a,
-        "allow_unverified"_a, "threads"_a);
+        "split_tile"_a, "partial"_a, "scale_a"_a.none(), "scale_b"_a.none(), "output_format"_a,
+        "b_transposed"_a, "allow_unverified"_a, "threads"_a);
   m.def("exact_gemm", &ExactGemm, "a"_a, "b"_a, "b_transposed"_a, "threads"_a);
 }
 

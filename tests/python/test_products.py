@@ -73,6 +73,7 @@ def test_recorded_hardware(program):
 
 RECIPES = [
     {}, {"promote": 4}, {"promote": 1}, {"split_k": 3}, {"split_k": 2, "partial": "bfloat16"},
+    {"split_k": 3, "split_tile": 4},
     {"promote": 4, "split_k": 2}, {"output_format": "bfloat16"}, {"output_format": "float16"},
 ]
 

@@ -85,6 +85,7 @@ def test_never_promoted(operands):
     (Recipe(HOPPER, 8), "promoted every 8 instructions (256 k)"),
     (Recipe(HOPPER, 4, 2), "split-K 2 (partial sums in float32)"),
     (Recipe(HOPPER, 0, 3, "bfloat16"), "split-K 3 (partial sums in bfloat16)"),
+    (Recipe(HOPPER, 0, 3, split_tile=4), "split-K 3 of whole 128 k (partial sums in float32)"),
     (Recipe(HOPPER, 4, order="descending"), "k descending"),
     (Recipe(HOPPER, split_k=2, order="even-then-odd"), "accumulators that take turns"),
     (Recipe("ada:mma.sync:e4m3:f32", 4), "ada:mma.sync:e4m3:f32"),
@@ -109,7 +110,8 @@ def run(recipe, a, b):
              "even-then-odd": [blocks[i] for i in [*range(0, 32, 2), *range(1, 32, 2)]]}
     k = sum(order[recipe.order], [])
     return lostbits.gemm(a[:, k], b[k], machine=recipe.machine, promote=recipe.promote,
-                         split_k=recipe.split_k, partial=recipe.partial)
+                         split_k=recipe.split_k, partial=recipe.partial,
+                         split_tile=recipe.split_tile)
 
 
 def test_zeros_and_a_tile_that_was_not_written(operands):
@@ -192,7 +194,8 @@ def test_the_explain_command_gives_the_expected_word(program, operands, k):
 def test_infer_recipe(operands, library):
     a, b = (library(x) for x in operands)
     for wanted in (Recipe(HOPPER), Recipe(HOPPER, 4), Recipe(HOPPER, 2, 4),
-                   Recipe(HOPPER, 0, 3, "bfloat16"), Recipe(HOPPER, 4, order="descending"),
+                   Recipe(HOPPER, 0, 3, "bfloat16"), Recipe(HOPPER, 0, 3, split_tile=4),
+                   Recipe(HOPPER, 1, 3, "bfloat16", 4), Recipe(HOPPER, 4, order="descending"),
                    Recipe(HOPPER, split_k=2, order="even-then-odd")):
         out = library(run(wanted, *operands))
         assert testing.infer_recipe(a, b, out, machine=HOPPER) == [wanted]

@@ -134,6 +134,7 @@ TEST(Compare, NamesPromotionAndSplits) {
       other.promote_every = 4;
     } else {
       other.split_k = 3;
+      other.split_tile = 4;
     }
     Pair pair(plain, other, 900);
     const KernelComparison c = pair.Compare();
@@ -142,6 +143,22 @@ TEST(Compare, NamesPromotionAndSplits) {
     EXPECT_EQ(c.features[0].feature, feature);
     EXPECT_EQ(c.features[0].a_to_b->equal, c.different);
   }
+}
+
+TEST(Compare, RangesOfTilesAreComparedInK) {
+  GemmRecipe k32 = Recipe("hopper:wgmma:e4m3:f32"), k16 = Recipe("hopper:wgmma:bf16:f32");
+  ASSERT_EQ(k32.unit.k, 2 * k16.unit.k);
+  k32.split_k = k16.split_k = 3;
+  k32.split_tile = 4;
+  k16.split_tile = 8;
+  for (Feature feature : sim::DifferingFeatures(k32, k16)) EXPECT_NE(feature, Feature::kSplitK);
+  k16.split_tile = 4;
+  EXPECT_EQ(sim::WithFeature(k32, k16, Feature::kSplitK)->split_tile, 2);
+  k16.split_tile = 5;  // 80 k: no tile of instructions of 32
+  EXPECT_FALSE(sim::WithFeature(k32, k16, Feature::kSplitK));
+  k16.split_tile = 6;  // 96 k: cuts intervals of 128
+  k32.promote_every = 4;
+  EXPECT_FALSE(sim::WithFeature(k32, k16, Feature::kSplitK));
 }
 
 // Moving every feature, in any order that stays a machine, turns one recipe into the other.

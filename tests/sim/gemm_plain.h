@@ -85,8 +85,9 @@ inline uint32_t PlainGemm(const sim::GemmRecipe& recipe, const sim::GemmInputs& 
 
   const int64_t instructions = (k + unit.k - 1) / unit.k;
   const int64_t per_interval = std::max(recipe.promote_every, 1);
-  const int64_t intervals = (instructions + per_interval - 1) / per_interval;
-  const int64_t per_range = (intervals + recipe.split_k - 1) / recipe.split_k;
+  const int64_t per_tile = recipe.split_tile != 0 ? recipe.split_tile : per_interval;
+  const int64_t tiles = (instructions + per_tile - 1) / per_tile;
+  const int64_t per_range = (tiles + recipe.split_k - 1) / recipe.split_k * per_tile;
   const uint32_t start = in.c.data != nullptr ? in.c(i, j) : 0;
   uint32_t total = 0;
   uint32_t sum = start, partial = 0;
@@ -107,7 +108,7 @@ inline uint32_t PlainGemm(const sim::GemmRecipe& recipe, const sim::GemmInputs& 
       }
       partial = 0;
     }
-    if (recipe.split_k > 1 && ((n + 1) % (per_range * per_interval) == 0 || last)) {
+    if (recipe.split_k > 1 && ((n + 1) % per_range == 0 || last)) {
       if (recipe.partial == fp8::kBF16) sum = RoundWord(fp8::kBF16, sum) << 16;
       total = add(total, sum);
       sum = 0;

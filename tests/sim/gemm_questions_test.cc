@@ -165,6 +165,18 @@ TEST(GemmSplit, RangesAreContiguousAndRoundedUp) {
   }
 }
 
+TEST(GemmSplit, RangesAreOfWholeTiles) {
+  // Seven instructions in tiles of two, {0, 1} {2, 3} {4, 5} {6}; three ranges: {0..3}, {4..6}.
+  GemmRecipe recipe = Hopper();
+  recipe.split_k = 3;
+  recipe.split_tile = 2;
+  for (int small = 1; small < 7; ++small) {
+    Dot dot;
+    for (int i = 0; i < 7; ++i) dot.Add(i == 0 ? kOne : i == small ? PowerOfTwo(-14) : uint8_t{0});
+    EXPECT_EQ(dot.Run(recipe), small < 4 ? 0x3F80'0000u : 0x3F80'0200u) << small;
+  }
+}
+
 TEST(GemmSplit, RoundsPartialsToNearestEvenBF16) {
   GemmRecipe recipe = Hopper();
   recipe.split_k = 2;
@@ -274,6 +286,15 @@ TEST(GemmRefuses, WhatDoesNotFitInOneLine) {
             "Gemm: a is not in the format of the unit");
   EXPECT_EQ(Refusal([](GemmRecipe& r, sim::GemmInputs&, View&, Scales&, int&) { r.split_k = 0; }),
             "Gemm: split_k must be 1 or more, got 0");
+  EXPECT_EQ(
+      Refusal([](GemmRecipe& r, sim::GemmInputs&, View&, Scales&, int&) { r.split_tile = 4; }),
+      "Gemm: split_tile needs split_k above 1, got 1");
+  EXPECT_EQ(Refusal([](GemmRecipe& r, sim::GemmInputs&, View&, Scales&, int&) {
+              r.split_k = 2;
+              r.promote_every = 4;
+              r.split_tile = 6;
+            }),
+            "Gemm: split_tile must be a multiple of promote_every, 0 or more, got 6 and 4");
   EXPECT_EQ(
       Refusal([](GemmRecipe& r, sim::GemmInputs&, View&, Scales&, int&) { r.promote_every = -1; }),
       "Gemm: promote_every must be 0 or more, got -1");

@@ -37,9 +37,9 @@ std::vector<uint32_t> RunGemm(const GemmRecipe& recipe, const GemmCase& x, int t
              << "M N K = " << x.m << ' ' << x.n << ' ' << x.k << ", (" << i << ", " << j
              << "): got " << test::Hex(got) << ", plain loop " << test::Hex(want)
              << "; promote_every " << recipe.promote_every << ", split_k " << recipe.split_k
-             << ", scales " << int(recipe.scale_a) << ' ' << int(recipe.scale_b)
-             << ", partial BF16 " << (recipe.partial == fp8::kBF16) << ", output M"
-             << int{recipe.output.mantissa_bits};
+             << " of tiles of " << recipe.split_tile << ", scales " << int(recipe.scale_a) << ' '
+             << int(recipe.scale_b) << ", partial BF16 " << (recipe.partial == fp8::kBF16)
+             << ", output M" << int{recipe.output.mantissa_bits};
     }
   }
   return ::testing::AssertionSuccess();
@@ -62,6 +62,8 @@ TEST(GemmRecipe, EqualsThePlainLoopForEveryCombination) {
                             .scale_a = scale_a,
                             .scale_b = scale_b};
           recipe.split_k = r.OneIn(2) ? 1 : r.Between(2, 5);
+          if (recipe.split_k > 1 && r.OneIn(2))
+            recipe.split_tile = std::max(promote_every, 1) * r.Between(1, 4);
           recipe.partial = r.OneIn(2) ? fp8::kFP32 : fp8::kBF16;
           const fp8::Format outputs[] = {fp8::kFP32, fp8::kBF16, fp8::kFP16};
           recipe.output = outputs[r.Below(3)];

@@ -104,6 +104,7 @@ def gemm(
     machine: str,
     promote: int = 0,
     split_k: int = 1,
+    split_tile: int = 0,
     partial: str = "float32",
     scale_a: Any = None,
     scale_b: Any = None,
@@ -121,7 +122,8 @@ def gemm(
     promote   instructions between flushes to an FP32 sum; 0: never. 4 with e4m3 is CUTLASS's and
               DeepGEMM's 128 k
     split_k   contiguous ranges of k, summed in ascending order, each stored in `partial` (float32
-              or bfloat16)
+              or bfloat16), each of whole tiles of split_tile instructions; 0: of an interval of
+              `promote`, or of one. 4 with e4m3 is cuBLASLt's 128 k on Hopper
     scale_a   one number, or [m, ceil(k / 128)]; scale_b: one number, or [ceil(k / 128),
               ceil(n / 128)]: what the products are multiplied by, float32, finite and > 0
     output_format   float32, bfloat16 or float16; "": the accumulator's
@@ -140,6 +142,7 @@ def gemm(
         machine,
         promote,
         split_k,
+        split_tile,
         partial,
         take_scales(scale_a, "scale_a"),
         take_scales(scale_b, "scale_b"),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ._products import gemm, machines
 ORDERS = ("ascending", "descending", "even-then-odd")
 _PROMOTIONS = (1, 2, 4, 8, 16, 32, 64, 128)
 _SPLITS = (2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
+_TILES = (0, 4, 2, 8)  # instructions; 4 first: 128 k in FP8, what is known of a library
 
 
 @lru_cache
@@ -35,6 +37,7 @@ class Recipe:
     promote: int = 0
     split_k: int = 1
     partial: str = "float32"
+    split_tile: int = 0
     #: In which order a chain takes its instructions: "ascending", "descending", or "even-then-odd":
     #: with split_k = 2, two accumulators that take turns and are added at the end.
     order: str = "ascending"
@@ -53,7 +56,8 @@ class Recipe:
         if self.order == "even-then-odd":
             text += ", accumulators that take turns"
         if self.split_k > 1:
-            text += f", split-K {self.split_k} (partial sums in {self.partial})"
+            tiles = f" of whole {self.split_tile * k} k" if self.split_tile else ""
+            text += f", split-K {self.split_k}{tiles} (partial sums in {self.partial})"
         if self.order == "descending":
             text += ", k descending"
         return f"{self.machine}, {text}"
@@ -79,6 +83,7 @@ class Problem:
             machine=recipe.machine,
             promote=recipe.promote,
             split_k=recipe.split_k,
+            split_tile=recipe.split_tile,
             partial=recipe.partial,
             output_format=self.output_format,
             **self.options,
@@ -202,17 +207,20 @@ def candidates(names: Iterable[str], k: int) -> Iterator[Recipe]:
         yield from (Recipe(name, promote, order="descending") for promote in promotions[name])
     for name in names:
         seen = {(promote, 0, "float32") for promote in promotions[name]}
-        for split_k in _SPLITS:
-            for promote in promotions[name][:6]:
-                intervals = math.ceil(steps[name] / max(promote, 1))
-                length = math.ceil(intervals / split_k)  # of a range
-                for partial in ("float32", "bfloat16"):
-                    function = (promote, length, partial)
-                    if partial == "float32" and (length == 1 or not promote):
-                        function = (max(promote, 1) * length, 0, partial)  # promotion
-                    if split_k <= intervals and function not in seen:
-                        seen.add(function)
-                        yield Recipe(name, promote, split_k, partial)
+        for split_tile, split_k, promote in product(_TILES, _SPLITS, promotions[name][:6]):
+            interval = max(promote, 1)
+            if split_tile % interval or split_tile == interval:  # no recipe, or that of 0
+                continue
+            tile = split_tile or interval
+            tiles = math.ceil(steps[name] / tile)
+            length = math.ceil(tiles / split_k) * tile  # instructions of a range
+            for partial in ("float32", "bfloat16"):
+                function = (promote, length, partial)
+                if partial == "float32" and (length == interval or not promote):
+                    function = (length, 0, partial)  # promotion
+                if split_k <= tiles and function not in seen:
+                    seen.add(function)
+                    yield Recipe(name, promote, split_k, partial, split_tile)
 
 
 def sieve(problem: Problem, recipes: Iterable[Recipe], wrong: np.ndarray) -> Iterator[Recipe]:

@@ -152,8 +152,9 @@ def infer_recipe(
     that is not modelled; several recipes, if these operands do not tell them apart. N(0, 1) and a k
     of 1024 tell promotion intervals; splits and orders of promoted sums need magnitudes that change
     along k by 2^10 and more, for FP32 adds a few alike partial sums exactly. Tried: promotion every
-    1 to 128 instructions, 2 to 32 ranges of k in FP32 or BF16, k ascending or descending, two
-    accumulators that take turns. Raises ValueError as `lostbits.gemm`. Source: sim/gemm_recipe.h.
+    1 to 128 instructions, 2 to 32 ranges of k in FP32 or BF16, each of whole intervals or of whole
+    2, 4 or 8 instructions, k ascending or descending, two accumulators that take turns. Raises
+    ValueError as `lostbits.gemm`. Source: sim/gemm_recipe.h.
     """
     if machine:
         names = [core.machine_name(machine)]
@@ -259,7 +260,7 @@ def _other_recipe(problem: Problem, wanted: Recipe, wrong: np.ndarray) -> Recipe
     """A known recipe that gives every output: on the same machine, else of another one plainly."""
     k = problem.a.shape[1]
     row = row_of(wanted.machine)
-    others = [Recipe(name, wanted.promote, wanted.split_k, wanted.partial)
+    others = [Recipe(name, wanted.promote, wanted.split_k, wanted.partial, wanted.split_tile)
               for name in machines_like(row["a"], row["b"], row["accumulator"])]
     allowed = Problem(problem.a, problem.b, problem.out, problem.output_format,
                       {**problem.options, "allow_unverified": True})

@@ -16,6 +16,7 @@ except ImportError as error:
 from ._attention import attention
 from ._codec import encode
 from ._products import gemm
+from ._recipes import row_of
 
 __all__ = ["scaled_mm", "sdpa"]
 
@@ -115,8 +116,6 @@ def _scaled_mm(
         machine = f"hopper:wgmma:{'.'.join(types)}:f32"
     if promote is None:
         promote = 0 if use_fast_accum else _PROMOTE
-    if split_k > 1 and not promote:
-        mat1, mat2 = _pad(mat1, split_k), _pad(mat2.t(), split_k).t()
     if scaling == "one number each":
         scale_a, scale_b = scale_a.reshape(1), scale_b.reshape(1)
     d = gemm(
@@ -126,6 +125,7 @@ def _scaled_mm(
         machine=machine,
         promote=promote,
         split_k=split_k,
+        split_tile=0 if promote or split_k == 1 else _BLOCK // row_of(machine)["k"],
         partial=partial,
         scale_a=None if rowwise else scale_a,
         scale_b=None if rowwise else scale_b,
@@ -197,13 +197,6 @@ def _check_scaled_mm(
         return "blocks"
     raise ValueError(f"scale_a, scale_b: expected one number each, [{m}, 1] and [1, {n}], or [{m}, "
                      f"{blocks[0]}] and {list(blocks)}, found {list(shapes[0])}, {list(shapes[1])}")
-
-
-def _pad(x: torch.Tensor, split_k: int) -> torch.Tensor:
-    """[rows, k] with zeros behind, so that `gemm`'s ranges of k are of whole blocks."""
-    blocks = -(-x.shape[1] // _BLOCK)
-    k = -(-blocks // split_k) * split_k * _BLOCK
-    return torch.nn.functional.pad(x.view(torch.uint8), (0, k - x.shape[1])).view(x.dtype)
 
 
 def sdpa(
