@@ -1,5 +1,6 @@
 """The package itself: what it exports, its documentation, its stubs."""
 
+import importlib.metadata
 import inspect
 import pathlib
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 import lostbits
-from lostbits import testing
+from lostbits import _lostbits, testing
 
 SOURCE = ROOT / "src" / "python" / "lostbits"
 TESTING = ["assert_fp8_close", "assert_matches_hardware", "infer_recipe"]
@@ -48,6 +49,14 @@ def test_stubs_are_those_of_the_module(tmp_path):
     assert new.read_text() == (SOURCE / "_lostbits.pyi").read_text(), (
         f"run {sys.executable} -m nanobind.stubgen -m lostbits._lostbits "
         f"-o {SOURCE / '_lostbits.pyi'}")
+
+
+def test_the_module_has_the_abi_that_its_wheel_claims():
+    try:
+        wheel = importlib.metadata.distribution("lostbits").read_text("WHEEL")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("lostbits is not installed, but found by PYTHONPATH")
+    assert ("-abi3-" in wheel) == (".abi3." in _lostbits.__file__), wheel
 
 
 def test_version_is_the_programs(program):
