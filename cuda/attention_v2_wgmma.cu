@@ -11,6 +11,8 @@
 //
 // Rows of a KV head are packed (query, head in its group), so GQA shares K and V. The pipeline is
 // cuda/ring.h's, with a pair of barriers for K and one for V a stage.
+#include <stdexcept>
+
 #include "cuda/attention_launch.h"
 #include "cuda/attention_row.h"
 #include "cuda/check.h"

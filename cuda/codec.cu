@@ -4,6 +4,8 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <stdexcept>
+
 #include "cuda/check.h"
 #include "cuda/codec_fast.h"
 #include "cuda/codec_launch.h"

@@ -2,6 +2,8 @@
 // operands with k fastest, which column-major cuBLAS calls "TN".
 #include <cublasLt.h>
 
+#include <stdexcept>
+
 #include "cuda/bench.h"
 
 namespace lostbits::gpu {

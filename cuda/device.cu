@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <memory>
+#include <stdexcept>
 
 #include "cuda/check.h"
 #include "cuda/device_attention.h"

@@ -9,6 +9,8 @@
 // Without promotion the accumulators go through all of k (256 columns). With it, each tile of 128 k
 // starts from zero and is added to a second set of registers in FP32 (128 columns): the kernel
 // equals the recipe of its plan either way, as every output sees its instructions in order of k.
+#include <stdexcept>
+
 #include "cuda/check.h"
 #include "cuda/gemm_launch.h"
 #include "cuda/gemm_twin.h"

@@ -1,4 +1,6 @@
 // The device's side of gpu.h where lostbits is built without CUDA.
+#include <memory>
+
 #include "cuda/gpu.h"
 
 namespace lostbits::gpu {

@@ -1,5 +1,6 @@
 // The simulator in a device's place.
 #include <cstring>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 

@@ -6,6 +6,8 @@
 #include <cuda.h>
 #include <cudaTypedefs.h>
 
+#include <stdexcept>
+
 #include "cuda/check.h"
 #include "cuda/tensor_map.h"
 

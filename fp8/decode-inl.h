@@ -91,7 +91,7 @@ HWY_INLINE V DecodeFloatExponent(D d, V code, const DecodePlan& plan) {
   }
 }
 
-#if HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3_DL
 
 /// Looks 64 codes up in 256 bytes; `upper` are the codes of 128 and above.
 HWY_INLINE __m512i LookUp(const std::array<uint8_t, 256>& table, __m512i codes, __mmask64 upper) {
@@ -240,8 +240,7 @@ void DecodeByArithmetic(const void* from, uint32_t* out, size_t n, const DecodeP
 }
 
 // F16C. Elsewhere Highway 1.0.3 computes PromoteTo from FP16 itself, and wrongly for Inf and NaN.
-constexpr bool kConvertsHalves =
-    HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL;
+constexpr bool kConvertsHalves = HWY_TARGET <= HWY_AVX2;
 
 /// FP16 by the CPU's own conversion, which is exact; it may change a NaN's payload.
 void DecodeHalves(const uint16_t* in, uint32_t* out, size_t n, const DecodePlan& shared) {
@@ -273,7 +272,7 @@ size_t DecodeByTables([[maybe_unused]] const uint8_t* in, [[maybe_unused]] uint3
   return 0;
 #else
   constexpr size_t kPiece = 1024;  // a multiple of every vector's bytes
-#if HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3_DL
   const bool can = plan.bytes != nullptr;
   const size_t block = 64;
 #else
@@ -284,7 +283,7 @@ size_t DecodeByTables([[maybe_unused]] const uint8_t* in, [[maybe_unused]] uint3
   const size_t whole = n / block * block;
   for (size_t i = 0; i < whole; i += kPiece) {
     const size_t count = std::min(kPiece, whole - i);
-#if HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3_DL
     DecodeByBytes(in + i, out + i, count, *plan.bytes);
 #else
     DecodeByNibbles(in + i, out + i, count, plan);

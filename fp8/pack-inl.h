@@ -22,7 +22,7 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-#if HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3_DL
 
 // VBMI permutes the bytes of two vectors at once. Highway 1.0.3 has no operation for that.
 HWY_INLINE __m512i EveryFourthByte(__m512i a, __m512i b, __m512i index) {

@@ -21,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace lostbits::fp8 {
 namespace HWY_NAMESPACE {
 
-#if HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3_DL
 
 /// The results' bytes in two planes; `high` is not used for results of 8 bits.
 struct RecodeTable {

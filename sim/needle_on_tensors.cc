@@ -1,5 +1,6 @@
 // The needle study's comparison on tensors of a user's own.
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 

@@ -17,6 +17,8 @@
 #ifndef LOSTBITS_SIM_SPEC_H_
 #define LOSTBITS_SIM_SPEC_H_
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "sim/spec_amd.h"

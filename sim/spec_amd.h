@@ -3,6 +3,8 @@
 #ifndef LOSTBITS_SIM_SPEC_AMD_H_
 #define LOSTBITS_SIM_SPEC_AMD_H_
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "sim/spec_value.h"

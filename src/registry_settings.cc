@@ -110,7 +110,7 @@ std::string Printed(const Setting& s) {
   return std::string_view(s.name) == "f" ? "F" : std::string(s.name);
 }
 
-const Setting& FindSetting(const std::string& name) {
+const Setting& FindSetting(std::string_view name) {
   std::vector<std::string> known;
   for (const Setting& s : kSettings) {
     if (name == s.name || (*s.alias != '\0' && name == s.alias)) return s;
@@ -146,7 +146,7 @@ void ApplySettings(std::string_view text, Machine& machine) {
   std::vector<std::pair<const Setting*, std::string>> settings;
   for (const std::string& part : given) {
     const size_t equals = std::min(part.find('='), part.size());
-    const Setting& setting = FindSetting(part.substr(0, equals));
+    const Setting& setting = FindSetting(std::string_view(part).substr(0, equals));
     if (equals + 1 >= part.size())
       throw std::invalid_argument(fmt::format("{}: expected a value, as in {}={}", part,
                                               Printed(setting), setting.get(machine.spec)));

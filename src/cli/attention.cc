@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <stdexcept>
 
 #include "cli/attention_choices.h"
 #include "cli/attention_preset.h"

@@ -4,7 +4,9 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <memory>
+#include <stdexcept>
 
 #include "cli/bench_report.h"
 #include "cli/command.h"

@@ -2,6 +2,8 @@
 #define HWY_WANT_AVX3_DL  // as sim/gemm_lanes.cc: the same list of instruction sets
 #include <hwy/targets.h>
 
+#include <functional>
+
 #include "cli/bench.h"
 
 namespace lostbits::cli {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <stdexcept>
 
 #include "cli/command.h"
 #include "registry.h"
@@ -150,7 +151,7 @@ Json ExplanationReport(const Explanation& e, bool sentences) {
 void AddExplain(CLI::App& app, GlobalOptions& global) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("explain", "Where the bits of one dot product went");
-  command->add_option("MACHINE LINE", options->positional,
+  command->add_option("INPUT", options->positional,
                       "A machine, if -m does not name it; then a dot product 'a codes ; b codes ; "
                       "c word' in hex, or a file of them. Without one: the instruction itself");
   command->add_option("-m,--machine", options->machine,

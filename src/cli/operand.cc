@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <functional>
+#include <stdexcept>
 
 #include "fp8/convert.h"
 #include "registry.h"

@@ -2,6 +2,7 @@
 #ifndef LOSTBITS_SRC_CLI_OPERAND_H_
 #define LOSTBITS_SRC_CLI_OPERAND_H_
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>

@@ -1,4 +1,5 @@
 // lostbits verify DIR: replays recorded hardware outputs, bit for bit.
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 

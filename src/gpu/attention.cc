@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <stdexcept>
 
 #include "cuda/attention_bound.h"
 #include "gpu/kernels.h"

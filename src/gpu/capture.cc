@@ -1,4 +1,5 @@
 // lostbits-gpu capture, replay: goldens written from a device, and read back without one.
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 

@@ -1,6 +1,7 @@
 // lostbits-gpu gemm: a kernel at a size, against the recipe it is declared equal to.
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 
 #include "gpu/kernels.h"
 

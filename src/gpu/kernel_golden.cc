@@ -1,5 +1,9 @@
 #include "gpu/kernel_golden.h"
 
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+
 #include "gpu/kernels.h"
 #include "sha256.h"
 

@@ -1,6 +1,8 @@
 #include "gpu/kernels.h"
 
+#include <algorithm>
 #include <charconv>
+#include <stdexcept>
 
 namespace lostbits::gpu {
 

@@ -1,7 +1,9 @@
 // lostbits-gpu probe: questions that sources leave open, answered by the device.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <stdexcept>
 
 #include "cli/dot_lines.h"
 #include "gpu/golden.h"

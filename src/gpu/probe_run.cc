@@ -1,6 +1,7 @@
 #include "gpu/probe_run.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "cli/dot_lines.h"
 

@@ -1,6 +1,8 @@
 // lostbits-gpu verify: the device against the twin compiled for it, on generated cases.
+#include <algorithm>
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 
 #include "cli/dot_lines.h"
 #include "gpu/session.h"

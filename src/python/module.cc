@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <exception>
 #include <regex>
+#include <stdexcept>
 #include <string>
 
 #include "cli/attention_preset.h"

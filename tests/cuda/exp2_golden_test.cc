@@ -2,6 +2,7 @@
 #include "gpu/exp2_golden.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "sim/exp2.h"
 #include "sim/random.h"

@@ -3,6 +3,9 @@
 #include "gpu/golden.h"
 
 #include <cmath>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
 
 #include "cuda/generator.h"
 #include "gpu/kernel_golden.h"

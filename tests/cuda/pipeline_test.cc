@@ -2,9 +2,11 @@
 // kernels' own; hardware (TMA's writes, wgmma's reads, barriers) is played as PTX describes it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <set>
+#include <stdexcept>
 #include <vector>
 
 #include "cuda/attention_plan.h"

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <numeric>
 #include <random>
+#include <stdexcept>
 
 #if defined(__SSE2__)
 #include <xmmintrin.h>

@@ -1,6 +1,9 @@
 // Doubles, FP16 and BF16 go straight to the target: no intermediate format, no second rounding.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "fp8/codec.h"
 #include "fp8/spec.h"
 #include "tests/fp8/cases.h"

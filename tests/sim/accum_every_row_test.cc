@@ -71,8 +71,9 @@ TEST(AccumQuestions, SpecialScales) {
     const size_t blocks = static_cast<size_t>(s.k / s.block);
     const bool signed_code = s.scale == fp8::kE4M3FN;
     const uint64_t one = CodeFor(s.scale, 1), nan = signed_code ? 0x7F : 0xFF;
-    std::vector<uint64_t> ones(blocks, one), last_nan = ones;
-    last_nan.back() = nan;
+    const std::vector<uint64_t> ones(blocks, one);
+    std::vector<uint64_t> last_nan(blocks - 1, one);
+    last_nan.push_back(nan);
     EXPECT_WORD(0x7FFF'FFFFu, Ask(s, {}, 0, last_nan, ones));
     EXPECT_WORD(0x7FFF'FFFFu, Ask(s, {}, 0x7F80'0000, ones, last_nan));
     const std::vector<Pair> one_by_one = {{s.k - 1, CodeFor(s.a, 1), CodeFor(s.b, 1)}};

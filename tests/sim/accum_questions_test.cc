@@ -3,6 +3,7 @@
 // (sim/accum.h and sim/spec.h) answer every question.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string_view>
 
 #include "tests/sim/accum_ask.h"

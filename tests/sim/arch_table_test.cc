@@ -2,6 +2,7 @@
 // must satisfy for the arithmetic to be exact. Its evidence: arch_evidence_test.cc.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>

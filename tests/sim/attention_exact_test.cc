@@ -1,7 +1,9 @@
 // Exact attention against 330 bits, within the bound that its header states.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/multiprecision/cpp_bin_float.hpp>
+#include <limits>
 #include <string>
 
 #include "sim/attention_recipe.h"

@@ -3,6 +3,7 @@
 // compared within a factor, exact laws exactly.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 

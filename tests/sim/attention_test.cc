@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cfenv>
 #include <cmath>
+#include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "sim/accum.h"

@@ -1,6 +1,7 @@
 // The fast path equals the slow reference, bit for bit, over the grid of features.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 
 #include "sim/attention_recipe.h"

@@ -1,6 +1,8 @@
 // Lanes = integers where each of the floating-point lanes could go wrong: the second rounding of an
 // exact sum, subnormals and zeros, the exponents at which late sums leave FP32, settings that no
 // row of the table has.
+#include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "sim/arch_check.h"
