@@ -81,7 +81,8 @@ class Compare(Cli):
         npy(self.path("b.npy"), [2, 1], [1.0, 1.0])
         result = self.json("compare", HOPPER, ADA, "--a", "a.npy", "--b", "b.npy")
         self.assertEqual(result["operands"]["saturated"], 2)
-        self.bad("compare", HOPPER, ADA, "--a", "a.npy", "--k", "4", says=("--k", "operands that are given"))
+        self.bad("compare", HOPPER, ADA, "--a", "a.npy", "--k", "4",
+                 says=("--k", "operands that are given"))
 
     def test_own_operands(self):
         npy(self.path("a.npy"), [1, 2], [15.0, 0.5])
